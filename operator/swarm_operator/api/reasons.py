@@ -1,0 +1,89 @@
+"""The closed list of reasons: every `reason` in a condition and every Event reason is a member of this enum. Docs are generated from it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """CamelCase reasons with one line each on what they mean and what the user can do."""
+
+    doc: str
+
+    def __new__(cls, value: str, doc: str = "") -> Reason:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.doc = doc
+        return member
+
+    # both kinds
+    RECONCILED = "Reconciled", "Observed state matches the spec."
+    PROGRESSING = "Progressing", "Work towards the spec is under way."
+    IDLE = "Idle", "Nothing left to do for this generation."
+    PAUSED = "Paused", "spec.paused is set: nothing is changed until it is unset."
+    NOT_PAUSED = "NotPaused", "spec.paused is not set."
+    DELETING = "Deleting", "The object is being deleted; external resources are removed first."
+    INVALID_SPEC = "InvalidSpec", "The spec can't be carried out; the message names the field. Edit the spec."
+    AS_EXPECTED = "AsExpected", "No problem found."
+    NOT_EVALUATED = "NotEvaluated", "Not looked at yet because an earlier step is not done."
+    INTERNAL_ERROR = "InternalError", "A defect in the operator; it retries. Report it with the operator's log."
+    # credentials and cloud
+    CREDENTIALS_ACCEPTED = "CredentialsAccepted", "Keystone issued a token for the credentials."
+    SECRET_NOT_FOUND = "SecretNotFound", "The Secret named in the spec does not exist or lacks the key. Create it."
+    CLOUD_NOT_FOUND = "CloudNotFound", "clouds.yaml has no entry of that cloudName."
+    CREDENTIALS_MALFORMED = "CredentialsMalformed", "clouds.yaml in the Secret can't be parsed."
+    AUTHENTICATION_FAILED = "AuthenticationFailed", "Keystone refused the credentials."
+    CLOUD_UNREACHABLE = "CloudUnreachable", "An OpenStack API does not answer; retried with back-off. Nothing is destroyed meanwhile."
+    FORBIDDEN = "Forbidden", "The cloud's policy forbids the call for these credentials."
+    RATE_LIMITED = "RateLimited", "The cloud asked to slow down; retried after the time it named."
+    QUOTA_EXCEEDED = "QuotaExceeded", "A quota of the project is used up; raise it or free resources. Retried slowly."
+    NO_CAPACITY = "NoCapacity", "The cloud found no host for a server (No valid host). Retried slowly."
+    REFERENCE_NOT_FOUND = "ReferenceNotFound", "A flavor, image, network or other object named in the spec does not exist in the cloud."
+    REFERENCE_AMBIGUOUS = "ReferenceAmbiguous", "A name or filter in the spec matches more than one object; use an id."
+    NAME_CONFLICT = "NameConflict", "An object of our name exists that is not ours; it is never taken over."
+    INFRASTRUCTURE_PENDING = "InfrastructurePending", "Network, security group, key pair or floating IP are not complete yet."
+    INFRASTRUCTURE_COMPLETE = "InfrastructureComplete", "Network, security group, key pair and floating IPs exist as declared."
+    # machines and swarm
+    SERVER_FAILED = "ServerFailed", "Nova reports ERROR for a server; the message carries the fault text. It is replaced."
+    SERVER_BUILDING = "ServerBuilding", "Servers are being built."
+    MANAGER_UNREACHABLE = "ManagerUnreachable", "No manager answers on its Docker API or ssh."
+    MANAGER_BOOTSTRAPPING = "ManagerBootstrapping", "The manager is being configured or the swarm initialised."
+    QUORUM = "Quorum", "A majority of managers is reachable and there is a leader."
+    QUORUM_LOST = "QuorumLost", "No majority of managers: the swarm can't be changed."
+    NODES_JOINING = "NodesJoining", "Nodes are joining the swarm."
+    NODES_DOWN = "NodesDown", "Nodes are down in the swarm."
+    NODES_READY = "NodesReady", "All machines are nodes in state ready."
+    NODES_DRAINING = "NodesDraining", "Nodes are being drained before removal."
+    BUDGET_EXHAUSTED = "BudgetExhausted", "Too many machines are unhealthy at once, or one is being replaced already: no further replacement starts."
+    HOST_KEY_UNVERIFIED = "HostKeyUnverified", "The guest's ssh host key is not on the Nova console yet or differs from it."
+    ENGINE_FAILED = "EngineFailed", "The Docker engine of a machine does not start or refuses a request."
+    DELETION_BLOCKED = "DeletionBlocked", "Something prevents the removal of external resources; the message says what."
+    # services
+    CLUSTER_NOT_FOUND = "ClusterNotFound", "spec.clusterRef names no SwarmCluster in this namespace."
+    CLUSTER_NOT_READY = "ClusterNotReady", "The SwarmCluster has no reachable manager yet."
+    APPLIED = "Applied", "The engine holds the declared service."
+    DRIFT_FOUND = "DriftFound", "The live service differs from the spec; the message lists the fields."
+    DRIFT_CORRECTED = "DriftCorrected", "A change made outside was put back."
+    NO_DRIFT = "NoDrift", "The live service equals the spec."
+    ENGINE_REJECTED = "EngineRejected", "The Docker engine refused the service; the message is the engine's."
+    UNSUPPORTED_FIELD = "UnsupportedField", "The engine's API version can't carry a field; it would be dropped silently."
+    NETWORK_NOT_FOUND = "NetworkNotFound", "A network named in the spec does not exist in the swarm."
+    UPDATING = "Updating", "A rolling update is running."
+    UPDATE_PAUSED = "UpdatePaused", "The engine paused the update after failures."
+    ROLLED_BACK = "RolledBack", "The engine rolled the update back; the spec is held until it changes."
+    TASKS_STARTING = "TasksStarting", "Fewer tasks run than declared."
+    TASKS_FAILING = "TasksFailing", "Tasks fail or are rejected; the message carries the engine's error."
+    TASKS_RUNNING = "TasksRunning", "As many tasks run as declared, and have done so for the monitor time."
+    NO_ELIGIBLE_NODE = "NoEligibleNode", "No node satisfies the placement of a global service."
+    # events
+    CREATED = "Created", "An external object was created."
+    UPDATED = "Updated", "An external object was updated."
+    DELETED = "Deleted", "An external object was deleted."
+    REPLACED = "Replaced", "A machine is being replaced."
+    SCALED = "Scaled", "The number of machines or replicas changed."
+    TOKEN_ROTATED = "TokenRotated", "Swarm join tokens were rotated."
+
+    @property
+    def text(self) -> str:
+        """One line for the documentation."""
+        return self.doc

@@ -1,0 +1,232 @@
+"""SwarmService: one service of a swarm. Field names follow `docker service create` (ServiceSpec of the Docker Engine API) and Kubernetes where a term exists there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from swarm_operator.api.base import ApiModel, Cidr, ObjectName, Seconds, cel, schema_extra
+from swarm_operator.api.conditions import Condition
+
+MapKeys = "x-kubernetes-list-map-keys"
+ListType = "x-kubernetes-list-type"
+
+
+class ClusterRef(ApiModel):
+    """The SwarmCluster, in the same namespace, that the service runs on."""
+
+    name: ObjectName = Field(description="Name of the SwarmCluster.")
+
+
+class EnvVar(ApiModel):
+    """An environment variable."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^=\s]+$")] = Field(description="Name.")
+    value: Annotated[str, Field(max_length=32768)] = Field(default="", description="Value; Go templates of swarm pass through.")
+
+
+class Spread(ApiModel):
+    """A placement preference."""
+
+    spread: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="Label to spread over, such as node.labels.zone.")
+
+
+Constraint = Annotated[
+    str,
+    Field(
+        max_length=512,
+        pattern=r"^\s*(node\.(id|hostname|ip|role|platform\.os|platform\.arch)|node\.labels\.[A-Za-z0-9._/-]+|engine\.labels\.[A-Za-z0-9._/-]+)\s*(==|!=)\s*\S.*$",
+    ),
+]
+
+
+class Placement(ApiModel):
+    """Where tasks may run."""
+
+    constraints: list[Constraint] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Constraints such as node.role==worker; only == and !=. A key the engine does not know would match no node and is refused.",
+    )
+    preferences: list[Spread] = Field(default_factory=list, max_length=16, description="Preferences, in order.")
+    max_replicas: Annotated[int, Field(ge=0, le=100000)] = Field(default=0, description="Most tasks per node; 0 is no limit.")
+
+
+class NetworkAttachment(ApiModel):
+    """A network that tasks are attached to."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of a swarm network, or `host`.")
+    aliases: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(default_factory=list, max_length=32, description="DNS aliases on that network.")
+
+
+class PortConfig(ApiModel):
+    """A published port."""
+
+    name: Annotated[str, Field(max_length=63)] = Field(default="", description="Name, for reference.")
+    protocol: Literal["tcp", "udp", "sctp"] = Field(default="tcp", description="Protocol.")
+    target_port: Annotated[int, Field(ge=1, le=65535)] = Field(description="Port in the container.")
+    published_port: Annotated[int, Field(ge=0, le=65535)] = Field(default=0, description="Port on the node; 0 lets the swarm choose (see status.ports).")
+    publish_mode: Literal["ingress", "host"] = Field(default="ingress", description="ingress: routing mesh on every node. host: on nodes that run a task.")
+
+
+class UpdateConfig(ApiModel):
+    """How tasks are replaced on an update (engine defaults)."""
+
+    parallelism: Annotated[int, Field(ge=0, le=100000)] = Field(default=1, description="Tasks replaced at a time; 0 is all at once.")
+    delay_seconds: Seconds = Field(default=0, description="Pause between batches.")
+    monitor_seconds: Seconds = Field(default=5, description="How long a new task is watched for failure.")
+    failure_action: Literal["pause", "continue", "rollback"] = Field(default="pause", description="What happens when tasks fail.")
+    max_failure_ratio: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="Share of failures tolerated, 0 to 1.")
+    order: Literal["stop-first", "start-first"] = Field(default="stop-first", description="Stop the old task before or after the new one starts.")
+
+
+class RollbackConfig(ApiModel):
+    """How tasks are replaced on a rollback."""
+
+    parallelism: Annotated[int, Field(ge=0, le=100000)] = Field(default=1, description="Tasks replaced at a time; 0 is all at once.")
+    delay_seconds: Seconds = Field(default=0, description="Pause between batches.")
+    monitor_seconds: Seconds = Field(default=5, description="How long a new task is watched for failure.")
+    failure_action: Literal["pause", "continue"] = Field(default="pause", description="What happens when tasks fail.")
+    max_failure_ratio: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="Share of failures tolerated, 0 to 1.")
+    order: Literal["stop-first", "start-first"] = Field(default="stop-first", description="Stop the old task before or after the new one starts.")
+
+
+class RestartPolicy(ApiModel):
+    """When a task that ended is started again (engine defaults)."""
+
+    condition: Literal["none", "on-failure", "any"] = Field(default="any", description="Condition.")
+    delay_seconds: Seconds = Field(default=5, description="Delay between attempts.")
+    max_attempts: Annotated[int, Field(ge=0, le=100000)] = Field(default=0, description="Most attempts within the window; 0 is no limit.")
+    window_seconds: Seconds = Field(default=0, description="Window for max_attempts; 0 is unbounded.")
+
+
+class SwarmServiceSpec(ApiModel):
+    """Desired state of a swarm service."""
+
+    model_config = {
+        "json_schema_extra": schema_extra(
+            cel("self.clusterRef.name == oldSelf.clusterRef.name", "`clusterRef.name` is immutable", fieldPath=".clusterRef.name"),
+            cel(
+                "has(self.serviceName) == has(oldSelf.serviceName) && (!has(self.serviceName) || self.serviceName == oldSelf.serviceName)",
+                "`serviceName` is immutable",
+                fieldPath=".serviceName",
+            ),
+            cel("self.mode == oldSelf.mode", "`mode` is immutable; delete and create the service to change it", fieldPath=".mode"),
+            cel("self.mode == 'replicated' || !has(self.replicas)", "`replicas` must not be set for mode `global`", fieldPath=".replicas"),
+            cel(
+                "self.endpointMode != 'dnsrr' || !has(self.ports) || self.ports.all(p, p.publishMode == 'host')",
+                "ports with publishMode `ingress` can't be used with endpointMode `dnsrr`",
+                fieldPath=".ports",
+            ),
+        )
+    }
+
+    cluster_ref: ClusterRef = Field(description="The SwarmCluster to run on.")
+    service_name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$")] | None = Field(
+        default=None, description="Name in the swarm; metadata.name when absent."
+    )
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] = Field(description="Image, with tag or digest.")
+    command: list[Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=list, max_length=256, description="Entrypoint (as in Kubernetes; ContainerSpec.Command)."
+    )
+    args: list[Annotated[str, Field(max_length=4096)]] = Field(default_factory=list, max_length=256, description="Arguments (ContainerSpec.Args).")
+    env: list[EnvVar] = Field(default_factory=list, max_length=512, description="Environment.", json_schema_extra={ListType: "map", MapKeys: ["name"]})
+    working_dir: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="Working directory.")
+    user: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="User, as name, uid or uid:gid.")
+    hostname: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Host name of the containers; Go templates pass through.")
+    labels: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=dict, description="Service labels. Labels that others put on the service are kept.", json_schema_extra={"maxProperties": 128}
+    )
+    container_labels: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=dict, description="Container labels.", json_schema_extra={"maxProperties": 128}
+    )
+    mode: Literal["replicated", "global"] = Field(default="replicated", description="replicated: a number of tasks. global: one task per eligible node.")
+    replicas: Annotated[int, Field(ge=0, le=100000)] | None = Field(
+        default=None, description="Tasks of a replicated service; 1 when absent at creation, and then left to others."
+    )
+    placement: Placement = Field(default_factory=Placement, description="Where tasks may run.")
+    networks: list[NetworkAttachment] = Field(
+        default_factory=list, max_length=32, description="Networks.", json_schema_extra={ListType: "map", MapKeys: ["name"]}
+    )
+    ports: list[PortConfig] = Field(
+        default_factory=list,
+        max_length=128,
+        description="Published ports.",
+        json_schema_extra=schema_extra(
+            cel(
+                "self.all(p, p.publishedPort == 0 || self.exists_one(q, q.publishedPort == p.publishedPort && q.protocol == p.protocol))",
+                "publishedPort must be unique per protocol",
+            ),
+            **{ListType: "atomic"},
+        ),
+    )
+    endpoint_mode: Literal["vip", "dnsrr"] = Field(default="vip", description="Virtual IP or DNS round robin.")
+    update_config: UpdateConfig | None = Field(default=None, description="How updates roll; the engine's defaults when absent.")
+    rollback_config: RollbackConfig | None = Field(default=None, description="How rollbacks roll; the engine's defaults when absent.")
+    restart_policy: RestartPolicy | None = Field(default=None, description="Restart of ended tasks; the engine's defaults when absent.")
+    stop_grace_period_seconds: Seconds | None = Field(default=None, description="Time between stop signal and kill; 10 by the engine's default.")
+    drift_policy: Literal["Correct", "Report"] = Field(default="Correct", description="Put changes from outside back, or only report them.")
+    adoption_policy: Literal["Never", "IfUnowned"] = Field(
+        default="Never",
+        description="What happens when a service of that name exists without our owner label: Never reports NameConflict, IfUnowned takes it over.",
+    )
+    deletion_policy: Literal["Delete", "Retain"] = Field(default="Delete", description="Remove the service with this object, or leave it running.")
+    progress_deadline_seconds: Annotated[int, Field(ge=10, le=604800)] = Field(default=600, description="Without progress for so long the service is Stalled.")
+    paused: bool = Field(default=False, description="Change nothing while true.")
+
+
+class ReplicaStatus(ApiModel):
+    """Tasks wanted and running."""
+
+    desired: int = Field(default=0, description="Tasks that should run: replicas, or eligible nodes of a global service.")
+    running: int = Field(default=0, description="Tasks of the present spec that run.")
+    summary: Annotated[str, Field(max_length=32)] = Field(default="0/0", description="running/desired, for display.")
+
+
+class AllocatedPort(ApiModel):
+    """A port as the swarm published it."""
+
+    protocol: Annotated[str, Field(max_length=8)] = Field(default="tcp", description="Protocol.")
+    target_port: int = Field(description="Port in the container.")
+    published_port: int = Field(default=0, description="Port on the nodes.")
+    publish_mode: Annotated[str, Field(max_length=8)] = Field(default="ingress", description="ingress or host.")
+
+
+class FailingTask(ApiModel):
+    """A task that does not run, with the engine's words."""
+
+    node: Annotated[str, Field(max_length=255)] = Field(default="", description="Host name of the node, if assigned.")
+    state: Annotated[str, Field(max_length=32)] = Field(description="Task state: pending, rejected, failed, ...")
+    error: Annotated[str, Field(max_length=1024)] = Field(default="", description="The engine's error.")
+    count: int = Field(default=1, description="Tasks with this state and error.")
+
+
+class SwarmServiceStatus(ApiModel):
+    """Observed state of a swarm service."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status was computed for.")
+    conditions: list[Condition] = Field(
+        default_factory=list, max_length=32, description="Conditions; Ready sums them up.", json_schema_extra={ListType: "map", MapKeys: ["type"]}
+    )
+    service_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="serviceID", description="ID of the service in the swarm.")
+    version: int | None = Field(default=None, description="Version.Index of the service that was last compared equal or written.")
+    applied_hash: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Hash of the desired ServiceSpec last written.")
+    applied_labels: list[Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=list, max_length=128, description="Label keys that we own (three-way comparison)."
+    )
+    update_state: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="UpdateStatus.State of the engine.")
+    replicas: ReplicaStatus = Field(default_factory=ReplicaStatus, description="Tasks wanted and running.")
+    current_replicas: int | None = Field(default=None, description="Tasks running, for the scale subresource.")
+    ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={ListType: "atomic"})
+    drift: list[Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=list, max_length=64, description="Fields in which the live service differs from the spec."
+    )
+    corrections: int = Field(default=0, description="How often drift was corrected.")
+    failing_tasks: list[FailingTask] = Field(default_factory=list, max_length=16, description="Tasks that do not run.", json_schema_extra={ListType: "atomic"})
+    progressed_at: str | None = Field(
+        default=None, description="When the service last made progress towards convergence.", json_schema_extra={"format": "date-time"}
+    )
+
+
+__all__ = ["Cidr", "SwarmServiceSpec", "SwarmServiceStatus"]

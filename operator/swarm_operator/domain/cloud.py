@@ -1,0 +1,143 @@
+"""OpenStack objects as the domain sees them: the few fields that decisions need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Nova server. `status` is Nova's (BUILD, ACTIVE, ERROR, SHUTOFF, REBOOT, DELETED, SOFT_DELETED, ...); `fault` is fault.message of a failed one.
+
+    `fixed` and `floating` are IPv4 addresses by network name order of Nova's `addresses`; `created` is RFC 3339 UTC.
+    """
+
+    id: str
+    name: str
+    status: str
+    metadata: dict[str, str]
+    created: str
+    task_state: str | None = None
+    fault: str | None = None
+    fixed: tuple[str, ...] = ()
+    floating: tuple[str, ...] = ()
+    image_id: str | None = None
+    flavor: str | None = None
+    security_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServerRequest:
+    """A server to create. `security_groups` and `network_id` are ids; `user_data` is plain text (the adapter encodes it)."""
+
+    name: str
+    flavor_id: str
+    image_id: str
+    network_id: str
+    key_name: str
+    security_groups: tuple[str, ...]
+    metadata: dict[str, str]
+    user_data: str
+    config_drive: bool = False
+    availability_zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Port:
+    """A Neutron port; `device_id` is the server's id for a server port."""
+
+    id: str
+    network_id: str
+    device_id: str
+    device_owner: str
+    fixed_ips: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class FloatingIP:
+    """A Neutron floating IP; `port_id` is None while it is not associated."""
+
+    id: str
+    address: str
+    port_id: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class SecurityRule:
+    """One ingress rule, IPv4. `remote_cidr` None and `remote_self` True: from members of the same group. Ports None: all."""
+
+    protocol: str
+    port_min: int | None
+    port_max: int | None
+    remote_cidr: str | None = None
+    remote_self: bool = False
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A Neutron security group with its ingress IPv4 rules, each by its id."""
+
+    id: str
+    name: str
+    description: str
+    rules: dict[str, SecurityRule] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Neutron network."""
+
+    id: str
+    name: str
+    description: str
+    external: bool = False
+    subnet_ids: tuple[str, ...] = ()
+    mtu: int | None = None
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A Neutron subnet."""
+
+    id: str
+    name: str
+    description: str
+    network_id: str
+    cidr: str
+    gateway_ip: str | None = None
+
+
+@dataclass(frozen=True)
+class Router:
+    """A Neutron router; `subnet_ids` are those it has an interface in."""
+
+    id: str
+    name: str
+    description: str
+    external_network_id: str | None
+    subnet_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A Nova key pair; `public_key` in OpenSSH form."""
+
+    name: str
+    public_key: str
+
+
+@dataclass(frozen=True)
+class OwnedNetworking:
+    """Everything in Neutron whose description names one cluster, from one complete set of listings."""
+
+    networks: tuple[Network, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    routers: tuple[Router, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
+    floating_ips: tuple[FloatingIP, ...] = ()
+
+
+ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair"]

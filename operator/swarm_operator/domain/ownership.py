@@ -1,0 +1,96 @@
+"""How an OpenStack or swarm object says whose it is. Ownership is by UID, written in the same POST that creates the object; names never count.
+
+Nova: server metadata (keys may hold only `[a-zA-Z0-9-_:. ]`, Nova API reference). Neutron: the `description` field, the one free text that every resource takes at
+creation. Key pairs have neither: their name holds the cluster UID. Swarm nodes: an engine label set in daemon.json before the node joins. Services: service labels.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+CLUSTER_UID: Final = "swarmops-cluster-uid"
+CLUSTER_NAME: Final = "swarmops-cluster"
+MACHINE_UID: Final = "swarmops-machine-uid"
+ROLE: Final = "swarmops-role"
+POOL: Final = "swarmops-pool"
+SLOT: Final = "swarmops-slot"
+INCARNATION: Final = "swarmops-incarnation"
+
+ENGINE_LABEL_MACHINE: Final = "io.swarmops.machine-uid"
+ENGINE_LABEL_CLUSTER: Final = "io.swarmops.cluster-uid"
+SERVICE_LABEL_UID: Final = "io.swarmops.service-uid"
+SERVICE_LABEL_OWNER: Final = "io.swarmops.service"
+
+_NAMESPACE: Final = uuid.UUID("6f1c7c86-2f0e-5a55-9d3a-6f9ad0a54f10")
+
+Role = Literal["Manager", "Worker"]
+
+
+@dataclass(frozen=True, order=True)
+class MachineId:
+    """Which machine of a cluster: its role, pool ("" for managers), slot, and the how-manieth holder of that slot it is (from 1)."""
+
+    role: Role
+    pool: str
+    slot: int
+    incarnation: int
+
+    def uid(self, cluster_uid: str) -> str:
+        """The machine UID: deterministic, so that a create repeated after a crash carries the same one and is recognised."""
+        return str(uuid.uuid5(_NAMESPACE, f"{cluster_uid}/{self.role}/{self.pool}/{self.slot}/{self.incarnation}"))
+
+    def server_name(self, cluster_name: str) -> str:
+        """Name of the server and host name of the guest (RFC 1123 label, at most 63 characters): `<cluster>-<pool|manager>-<slot>[-<incarnation>]`."""
+        tail = f"-{self.pool or 'manager'}-{self.slot}" + (f"-{self.incarnation}" if self.incarnation > 1 else "")
+        head = re.sub(r"[^a-z0-9-]", "-", cluster_name)[: 63 - len(tail)].strip("-")
+        return head + tail
+
+
+def server_metadata(cluster_uid: str, cluster_name: str, machine: MachineId) -> dict[str, str]:
+    """Ownership metadata of a server."""
+    return {
+        CLUSTER_UID: cluster_uid,
+        CLUSTER_NAME: cluster_name,
+        MACHINE_UID: machine.uid(cluster_uid),
+        ROLE: machine.role,
+        POOL: machine.pool,
+        SLOT: str(machine.slot),
+        INCARNATION: str(machine.incarnation),
+    }
+
+
+def machine_of(metadata: Mapping[str, str], cluster_uid: str) -> MachineId | None:
+    """The machine that a server's metadata names, or None where it is not one of this cluster's or was tampered with (the UID must agree)."""
+    if metadata.get(CLUSTER_UID) != cluster_uid:
+        return None
+    role = metadata.get(ROLE)
+    slot, incarnation = metadata.get(SLOT, ""), metadata.get(INCARNATION, "")
+    if role not in ("Manager", "Worker") or not slot.isdigit() or not incarnation.isdigit():
+        return None
+    machine = MachineId("Manager" if role == "Manager" else "Worker", metadata.get(POOL, ""), int(slot), int(incarnation))
+    return machine if metadata.get(MACHINE_UID) == machine.uid(cluster_uid) else None
+
+
+def description(cluster_uid: str, cluster_name: str, part: str) -> str:
+    """Neutron description of an object: who owns it and which part it is (`network`, `router`, `fip/<machine uid>`, ...). At most 255 characters."""
+    return f"swarmops cluster={cluster_uid} part={part} name={cluster_name}"[:255]
+
+
+def part_of(text: str | None, cluster_uid: str) -> str | None:
+    """The part that a Neutron description names, or None where the object is not this cluster's."""
+    match = re.match(r"^swarmops cluster=(\S+) part=(\S+) name=", text or "")
+    return match.group(2) if match is not None and match.group(1) == cluster_uid else None
+
+
+def keypair_name(cluster_uid: str) -> str:
+    """Name of the managed Nova key pair (Nova allows letters, digits, space, dash, underscore)."""
+    return f"swarmops-{cluster_uid}"
+
+
+def object_name(cluster_name: str, cluster_uid: str) -> str:
+    """Display name of networks, groups and routers: readable, and distinct among clusters of equal name."""
+    return f"swarm-{cluster_name}-{cluster_uid[:8]}"[:255]

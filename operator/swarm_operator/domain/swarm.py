@@ -1,0 +1,65 @@
+"""The swarm as the domain sees it (Docker Engine API v1.41, `Node`, `SwarmInfo`, `ClusterInfo`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Node:
+    """A swarm node. `state` is unknown|down|ready|disconnected, `availability` active|pause|drain, `role` worker|manager.
+
+    `reachability` is "" for workers, else unknown|unreachable|reachable. `version` is Version.Index. `machine_uid` is the engine label of a node that we made.
+    """
+
+    id: str
+    hostname: str
+    role: str
+    availability: str
+    state: str
+    version: int
+    address: str = ""
+    leader: bool = False
+    reachability: str = ""
+    engine_version: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    machine_uid: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class OverlayInfo:
+    """A swarm-scoped network."""
+
+    id: str
+    name: str
+    driver: str
+    attachable: bool = False
+    encrypted: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SwarmView:
+    """One manager's complete answer: `GET /nodes`, and what `GET /info` and `GET /networks` say of the swarm."""
+
+    swarm_id: str
+    nodes: tuple[Node, ...]
+    networks: tuple[OverlayInfo, ...] = ()
+    running_tasks_by_node: dict[str, int] = field(default_factory=dict)
+    """Tasks wanted and running, by node id, of services that are not global: what a drain waits for. Filled only while a node drains."""
+    engine_version: str = ""
+    engine_api_version: str = ""
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """`GET /info` of one engine, over ssh. `local_state` is Swarm.LocalNodeState: inactive|pending|active|error|locked."""
+
+    engine_version: str
+    local_state: str
+    node_id: str = ""
+    swarm_id: str = ""
+    control_available: bool = False
+    error: str = ""
+    labels: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,88 @@
+"""What the domain needs of a cloud. Every method may raise `ExternalError` (system "openstack"). Lists are complete or raise: never partial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from swarm_operator.api.base import ResourceRef
+from swarm_operator.domain.cloud import (
+    FloatingIP,
+    KeyPair,
+    Network,
+    OwnedNetworking,
+    Port,
+    ReferenceKind,
+    SecurityRule,
+    Server,
+    ServerRequest,
+    Subnet,
+)
+
+
+class Cloud(Protocol):
+    """One project of one OpenStack cloud, by one set of credentials."""
+
+    def check_credentials(self) -> None:
+        """Get (or reuse) a token. Raises UNAUTHORIZED, UNREACHABLE or TRANSIENT."""
+
+    def resolve(self, kind: ReferenceKind, ref: ResourceRef | None) -> str:
+        """The id of the one object that `ref` names (None: the only external network). Raises NOT_FOUND with reason ReferenceNotFound or INVALID with
+        reason ReferenceAmbiguous; the message names the reference. Cached for a minute where found."""
+
+    # Nova
+    def list_servers(self, cluster_uid: str, *, fresh: bool = False) -> tuple[Server, ...]:
+        """All servers whose metadata names the cluster. Served from one cached `GET /servers/detail` per credential unless `fresh`."""
+
+    def find_servers_by_name(self, name: str) -> tuple[Server, ...]:
+        """Servers of exactly that name, whoever owns them."""
+
+    def create_server(self, request: ServerRequest) -> str:
+        """POST /servers; the id. Nothing follows the POST. AMBIGUOUS when the answer was lost."""
+
+    def delete_server(self, server_id: str) -> None:
+        """DELETE; already gone is no error."""
+
+    def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
+        """Set metadata keys."""
+
+    def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
+        """Delete metadata keys; missing ones are no error."""
+
+    def console_output(self, server_id: str) -> str:
+        """The console log, as far as Nova keeps it."""
+
+    def get_keypair(self, name: str) -> KeyPair | None: ...
+    def create_keypair(self, name: str, public_key: str) -> None: ...
+    def delete_keypair(self, name: str) -> None: ...
+
+    # Neutron
+    def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
+        """Everything in Neutron whose description names the cluster."""
+
+    def get_network(self, network_id: str) -> Network: ...
+    def get_subnets(self, network_id: str) -> tuple[Subnet, ...]: ...
+    def list_ports(self, *, device_id: str | None = None, network_id: str | None = None) -> tuple[Port, ...]: ...
+    def create_network(self, name: str, description: str, mtu: int | None) -> str: ...
+    def create_subnet(self, name: str, description: str, network_id: str, cidr: str, dns: Sequence[str]) -> str: ...
+    def create_router(self, name: str, description: str, external_network_id: str) -> str: ...
+    def add_router_interface(self, router_id: str, subnet_id: str) -> None: ...
+    def remove_router_interface(self, router_id: str, subnet_id: str) -> None: ...
+    def create_security_group(self, name: str, description: str) -> str: ...
+    def create_security_rule(self, group_id: str, rule: SecurityRule) -> str: ...
+    def delete_security_rule(self, rule_id: str) -> None: ...
+    def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP: ...
+    def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None: ...
+    def delete_floating_ip(self, floating_ip_id: str) -> None: ...
+    def delete_port(self, port_id: str) -> None: ...
+    def delete_network(self, network_id: str) -> None: ...
+    def delete_subnet(self, subnet_id: str) -> None: ...
+    def delete_router(self, router_id: str) -> None: ...
+    def delete_security_group(self, group_id: str) -> None: ...
+
+
+class Clouds(Protocol):
+    """Gives the Cloud for a set of credentials; connections and tokens are shared per credential."""
+
+    def open(self, clouds_yaml: bytes, cloud_name: str, cacert: bytes | None) -> Cloud:
+        """Raises INVALID with reason CloudNotFound or CredentialsMalformed; makes no call yet."""

@@ -1,0 +1,90 @@
+"""What the domain needs of a guest over ssh. Methods raise `ExternalError` (system "ssh", or "docker" where the engine answers with an error)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from swarm_operator.domain.swarm import EngineInfo
+
+
+@dataclass(frozen=True)
+class HostTarget:
+    """Where and how to log in. `host_keys` are the trusted public keys ("ssh-ed25519 AAAA..."); any other is refused. `jump` is a host to go through."""
+
+    address: str
+    user: str
+    host_keys: tuple[str, ...]
+    port: int = 22
+    jump: HostTarget | None = None
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """Exit status and decoded output of a remote command."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class SwarmInit:
+    """`POST /swarm/init` (Docker Engine API). Addresses are host or host:port; `pools` CIDRs."""
+
+    advertise_addr: str
+    pools: Sequence[str]
+    subnet_size: int
+    data_path_port: int
+    task_history_limit: int
+    listen_addr: str = "0.0.0.0:2377"
+
+
+@dataclass(frozen=True)
+class FileToWrite:
+    """A file on the guest, owned by root. `content` may be secret: it goes through stdin, never argv."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class ScannedKeys:
+    """Host keys that a server offers, for TrustOnFirstUse."""
+
+    keys: tuple[str, ...] = field(default_factory=tuple)
+
+
+class Host(Protocol):
+    """An open ssh login; short calls, each with a timeout."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", sudo: bool = False, timeout: float = 30.0) -> CommandResult: ...
+    def write_files(self, files: Sequence[FileToWrite]) -> bool:
+        """Write those that differ (atomically, via a temporary file); True if any was written."""
+
+    def engine_info(self) -> EngineInfo:
+        """`GET /info` of the local engine."""
+
+    def engine_request(self, method: str, path: str, body: Any = None) -> Any:
+        """Any call to the local engine's API through `docker system dial-stdio`; the decoded JSON answer or None."""
+
+    def swarm_init(self, init: SwarmInit) -> str:
+        """The node id. CONFLICT when already part of a swarm."""
+
+    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None) -> None:
+        """`POST /swarm/join`. The token goes through the channel only."""
+
+    def swarm_leave(self, force: bool) -> None: ...
+    def close(self) -> None: ...
+
+
+class Hosts(Protocol):
+    """Opens logins."""
+
+    def connect(self, target: HostTarget, private_key: bytes, *, timeout: float = 10.0) -> Host:
+        """UNREACHABLE: no answer. UNAUTHORIZED: key refused. INVALID with reason HostKeyUnverified: the offered host key is not among `target.host_keys`."""
+
+    def scan_host_keys(self, target: HostTarget, *, timeout: float = 10.0) -> ScannedKeys:
+        """The host key that the server offers, without logging in (TrustOnFirstUse)."""

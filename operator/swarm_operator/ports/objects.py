@@ -1,0 +1,62 @@
+"""What the domain needs of Kubernetes. Methods raise `ExternalError` (system "kubernetes")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from swarm_operator.api.reasons import Reason
+
+Kind = Literal["SwarmCluster", "SwarmService"]
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Names one object to reconcile."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A SwarmCluster or SwarmService as the API server holds it; `spec` and `status` are plain JSON."""
+
+    key: Key
+    uid: str
+    generation: int
+    resource_version: str
+    spec: dict[str, Any]
+    status: dict[str, Any]
+    deleting: bool = False
+    finalizers: tuple[str, ...] = ()
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+class Objects(Protocol):
+    """The two kinds, their status, Secrets and Events."""
+
+    def get(self, key: Key) -> Resource | None:
+        """A fresh GET; None where the object does not exist."""
+
+    def list(self, kind: Kind, namespace: str | None = None) -> list[Resource]:
+        """A complete LIST."""
+
+    def apply_status(self, resource: Resource, status: dict[str, Any]) -> Resource:
+        """Server-side apply of the whole status with the fixed field manager; no call when equal to `resource.status`. NOT_FOUND when the object is gone."""
+
+    def set_finalizer(self, resource: Resource, present: bool) -> Resource:
+        """Add or remove our finalizer; no call when it is so already."""
+
+    def get_secret(self, namespace: str, name: str) -> dict[str, bytes] | None: ...
+    def ensure_secret(self, owner: Resource, name: str, data: dict[str, bytes], *, secret_type: str = "Opaque") -> dict[str, bytes]:
+        """Create the Secret, owned by `owner` (ownerReference), if there is none; the data that is in force (an existing one of the same owner wins).
+        CONFLICT with reason NameConflict when a Secret of that name has another owner."""
+
+    def update_secret(self, owner: Resource, name: str, data: dict[str, bytes]) -> None: ...
+    def event(self, resource: Resource, reason: Reason, message: str, *, warning: bool = False) -> None:
+        """Record a Kubernetes Event; aggregated and rate limited; never raises."""

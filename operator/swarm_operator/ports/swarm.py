@@ -1,0 +1,80 @@
+"""What the domain needs of a swarm: the Docker Engine API on a manager (v1.41 and later), as raw JSON where a ServiceSpec is concerned.
+
+Methods raise `ExternalError` (system "docker"): UNREACHABLE, AMBIGUOUS (a write whose answer was lost), CONFLICT ("update out of sequence", name in use), NOT_FOUND,
+INVALID (400 and rejected specs), TRANSIENT (503 no leader, 5xx).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from swarm_operator.domain.swarm import SwarmView
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TlsMaterial:
+    """PEM bytes for mutual TLS with a manager."""
+
+    ca: bytes
+    cert: bytes
+    key: bytes
+
+
+@dataclass(frozen=True)
+class SwarmEvent:
+    """A hint from `GET /events`. `type` is service|node|network|secret|config; `attributes` as the engine sends them."""
+
+    type: str
+    action: str
+    actor_id: str
+    attributes: dict[str, str]
+
+
+class Swarm(Protocol):
+    """One swarm through any of its managers."""
+
+    def view(self, *, with_tasks: bool = False) -> SwarmView:
+        """Nodes, overlay networks and versions; with `with_tasks` also the running tasks by node."""
+
+    def list_services(self) -> list[Json]:
+        """`GET /services?status=true`."""
+
+    def list_tasks(self, service_id: str | None = None) -> list[Json]:
+        """`GET /tasks`, of one service where given."""
+
+    def inspect_service(self, service_id: str) -> Json | None:
+        """`GET /services/{id}`, None where it is gone."""
+
+    def create_service(self, spec: Json) -> str:
+        """`POST /services/create`; the id. Nothing follows the POST."""
+
+    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
+        """`POST /services/{id}/update?version=`; warnings. CONFLICT when out of sequence."""
+
+    def remove_service(self, service_id: str) -> None:
+        """DELETE; already gone is no error."""
+
+    def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None: ...
+    def remove_node(self, node_id: str, *, force: bool = False) -> None:
+        """DELETE /nodes/{id}; already gone is no error."""
+
+    def join_token(self, role: str) -> str:
+        """The worker or manager join token. Secret."""
+
+    def rotate_join_token(self, role: str) -> None: ...
+    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str: ...
+    def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
+        """The event stream; None as a heartbeat about every `timeout` seconds without an event. Ends or raises when the connection breaks."""
+
+    def close(self) -> None: ...
+
+
+class Swarms(Protocol):
+    """Opens swarms."""
+
+    def open(self, endpoints: list[str], tls: TlsMaterial) -> Swarm:
+        """`endpoints` are tcp://address:2376 of managers; makes no call yet."""
