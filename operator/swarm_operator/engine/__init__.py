@@ -1,0 +1,1 @@
+"""The reconcile engine: queue, back-off, workers, resync. Knows no domain and no client."""
