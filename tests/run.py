@@ -1,0 +1,99 @@
+"""`make test`: run every suite, bring the lab up where it is needed, and print each runner's closing line at the end.
+
+Exit status: 0 when all passed; 1 when any suite failed; 2 for a wrong argument. A lab that was not up before is taken down again, and what it leaves behind is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+LAB = ROOT / "deploy" / "lab" / "lab"
+
+LINT = [
+    ("ruff check", [BIN / "ruff", "check", "operator", "tests", "deploy"]),
+    ("ruff format", [BIN / "ruff", "format", "--check", "operator", "tests", "deploy"]),
+    ("mypy --strict", [BIN / "mypy"]),
+    ("import-linter", [BIN / "lint-imports", "--config", ROOT / "pyproject.toml", "--no-logo"]),
+]
+FAST = ["-m", "not lab", "tests"]
+ON_LAB = ["-m", "lab", "tests"]
+
+
+class Suite:
+    """Runs commands, keeps their closing lines."""
+
+    def __init__(self) -> None:
+        self.closing: list[str] = []
+        self.failed = False
+
+    def run(self, title: str, argv: list[object], *, env: dict[str, str] | None = None) -> bool:
+        """Run one command with its output shown; remember its last line. True when it exited 0."""
+        print(f"\n=== {title}", flush=True)
+        started = time.monotonic()
+        last = ""
+        with subprocess.Popen([str(a) for a in argv], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                if line.strip():
+                    last = line.rstrip()
+        seconds = time.monotonic() - started
+        print(f"=== {title}: exit {process.returncode} after {seconds:.0f} s", flush=True)
+        self.closing.append(last if "pytest" in title else f"{title}: {'ok' if process.returncode == 0 else 'FAILED'} ({seconds:.0f} s)")
+        self.failed |= process.returncode != 0
+        return process.returncode == 0
+
+    def pytest(self, title: str, args: list[str], env: dict[str, str] | None = None) -> bool:
+        """Run pytest in the project's environment."""
+        return self.run(f"pytest {title}", [BIN / "python", "-m", "pytest", *args], env=env)
+
+
+def lab_environment() -> dict[str, str]:
+    """The environment that `lab env` prints, over ours."""
+    out = subprocess.run([str(LAB), "env", "--plain"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    pairs = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    return {**os.environ, **pairs}
+
+
+def on_lab(suite: Suite) -> None:
+    """The lab suite: up, test, down; a lab that the user had up already stays up."""
+    was_up = subprocess.run([str(LAB), "status", "--quiet"], cwd=ROOT, check=False).returncode == 0
+    if not suite.run("lab up", [LAB, "up"]):
+        return
+    try:
+        suite.pytest("on the lab", ON_LAB, env=lab_environment())
+    finally:
+        if not was_up:
+            suite.run("lab down", [LAB, "down"])
+            suite.run("lab leftovers", [LAB, "leftovers"])
+
+
+def main(what: str) -> int:
+    """Run the named part."""
+    suite = Suite()
+    started = time.monotonic()
+    if what in ("all", "lint"):
+        for title, argv in LINT:
+            suite.run(title, list(argv))
+    if what in ("all", "fast"):
+        suite.pytest("without the lab", FAST)
+    if what in ("all", "lab"):
+        on_lab(suite)
+    print(f"\n=== summary after {time.monotonic() - started:.0f} s")
+    for line in suite.closing:
+        print(line)
+    return 1 if suite.failed else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ("all", "fast", "lab", "lint"):
+        print("usage: tests/run.py all|fast|lab|lint", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(main(sys.argv[1]))
