@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness.cloud import CloudView, DockerView
 from harness.kube import Kubectl
 from harness.operator import Operator
