@@ -29,7 +29,7 @@ class ApiModel(BaseModel):
 
 def cel(rule: str, message: str, **extra: str) -> dict[str, str]:
     """One CEL validation rule (`x-kubernetes-validations` entry; Kubernetes API reference, ValidationRule). `extra` takes fieldPath, reason, messageExpression."""
-    return {"rule": rule, "message": message, **extra}
+    return {"rule": " ".join(rule.split()), "message": message, **extra}
 
 
 def schema_extra(*rules: dict[str, str], **extra: Any) -> dict[str, Any]:
@@ -46,17 +46,29 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 """Name of a Kubernetes object (RFC 1123 subdomain)."""
 CloudName = Annotated[str, Field(min_length=1, max_length=255)]
 """Name of an OpenStack object; OpenStack allows any characters."""
-Cidr = Annotated[str, Field(min_length=9, max_length=18, pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+Cidr = Annotated[str, Field(min_length=9, max_length=18, pattern=rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$")]
 """IPv4 network in CIDR notation."""
 Seconds = Annotated[int, Field(ge=0, le=604800)]
 """A duration in whole seconds, at most a week."""
+
+
+RESERVED_LABEL_PREFIX: Final = f"io.{GROUP.split('.')[0]}."
+"""Labels of the engine, of nodes and of services that start so are the operator's own."""
+LIST_TYPE: Final = "x-kubernetes-list-type"
+LIST_MAP_KEYS: Final = "x-kubernetes-list-map-keys"
+
+
+def own_labels_rule() -> dict[str, str]:
+    """CEL rule of a label map: it must not hold the operator's own labels."""
+    return cel(f"self.all(k, !k.startsWith('{RESERVED_LABEL_PREFIX}'))", f"keys must not start with `{RESERVED_LABEL_PREFIX}`")
 
 
 class ResourceFilter(ApiModel):
     """Selects an OpenStack object by its tags; more than one match is an error."""
 
     tags: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(
-        min_length=1, max_length=16, description="All of these tags must be on the object.", json_schema_extra={"x-kubernetes-list-type": "set"}
+        min_length=1, max_length=16, description="All of these tags must be on the object.", json_schema_extra={LIST_TYPE: "set"}
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import (
+    LIST_MAP_KEYS,
+    LIST_TYPE,
     ApiModel,
     Cidr,
     CloudName,
@@ -17,9 +19,14 @@ from swarm_operator.api.base import (
     Seconds,
     SecretRef,
     cel,
+    own_labels_rule,
     schema_extra,
 )
 from swarm_operator.api.conditions import Condition
+
+DEFAULT_CIDR: Final = "10.20.0.0/24"
+_METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
+"""Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
 
 
 class IdentityRef(ApiModel):
@@ -32,7 +39,7 @@ class IdentityRef(ApiModel):
 class ManagedNetwork(ApiModel):
     """A network, subnet and router that the operator makes for this cluster and removes with it."""
 
-    cidr: Cidr = Field(default="10.20.0.0/24", description="Subnet of the servers.", json_schema_extra=schema_extra(cel("self == oldSelf", "is immutable")))
+    cidr: Cidr = Field(default=DEFAULT_CIDR, description="Subnet of the servers.")
     dns_nameservers: list[Annotated[str, Field(max_length=45)]] = Field(default_factory=list, max_length=5, description="DNS servers given to the subnet.")
     mtu: Annotated[int, Field(ge=576, le=9216)] | None = Field(default=None, description="MTU of the network; the cloud's default when absent.")
 
@@ -47,12 +54,7 @@ class ExistingNetwork(ApiModel):
 class NetworkSpec(ApiModel):
     """The network that the servers are on: exactly one of managed and existing (managed when neither is given)."""
 
-    model_config = {
-        "json_schema_extra": schema_extra(
-            cel("!(has(self.managed) && has(self.existing))", "must not set both `managed` and `existing`"),
-            cel("has(self.existing) == has(oldSelf.existing)", "can't change between `managed` and `existing`"),
-        )
-    }
+    model_config = ConfigDict(json_schema_extra=schema_extra(cel("!(has(self.managed) && has(self.existing))", "must not set both `managed` and `existing`")))
 
     managed: ManagedNetwork | None = Field(default=None, description="Make a network for this cluster.")
     existing: ExistingNetwork | None = Field(default=None, description="Use a network that exists.")
@@ -65,20 +67,24 @@ class ManagedSecurityGroup(ApiModel):
     """The security group that the operator makes: rules between members, and from the operator."""
 
     operator_cidrs: list[Cidr] = Field(
-        default_factory=lambda: ["0.0.0.0/0"], min_length=1, max_length=16, description="Where ssh (22) and the Docker API (2376, TLS) are allowed from."
+        default_factory=lambda: ["0.0.0.0/0"],
+        min_length=1,
+        max_length=16,
+        description="Where ssh (22) and the Docker API (2376, TLS) are allowed from.",
+        json_schema_extra={LIST_TYPE: "set"},
     )
-    published_ports: list[Annotated[str, Field(pattern=r"^(tcp|udp)/\d{1,5}(-\d{1,5})?$")]] = Field(
+    published_ports: list[Annotated[str, Field(max_length=15, pattern=r"^(tcp|udp)/[0-9]{1,5}(-[0-9]{1,5})?$")]] = Field(
         default_factory=list,
         max_length=64,
         description="Ports opened to everyone, as tcp/80 or udp/30000-32767.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        json_schema_extra={LIST_TYPE: "set"},
     )
 
 
 class SecurityGroupsSpec(ApiModel):
     """Security groups of the servers: exactly one of managed and existing (managed when neither is given)."""
 
-    model_config = {"json_schema_extra": schema_extra(cel("!(has(self.managed) && has(self.existing))", "must not set both `managed` and `existing`"))}
+    model_config = ConfigDict(json_schema_extra=schema_extra(cel("!(has(self.managed) && has(self.existing))", "must not set both `managed` and `existing`")))
 
     managed: ManagedSecurityGroup | None = Field(default=None, description="Make a security group for this cluster.")
     existing: list[ResourceRef] | None = Field(default=None, min_length=1, max_length=8, description="Use groups that exist; they must allow what swarm needs.")
@@ -87,9 +93,9 @@ class SecurityGroupsSpec(ApiModel):
 class SshSpec(ApiModel):
     """How the operator reaches guests for bootstrap and repair."""
 
-    model_config = {
-        "json_schema_extra": schema_extra(cel("has(self.keyName) == has(self.privateKeySecretRef)", "`keyName` and `privateKeySecretRef` must be set together"))
-    }
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(cel("has(self.keyName) == has(self.privateKeySecretRef)", "`keyName` and `privateKeySecretRef` must be set together"))
+    )
 
     user: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z_][a-z0-9_-]*$")] = Field(
         default="debian", description="Login user of the image; needs sudo without password."
@@ -101,7 +107,7 @@ class SshSpec(ApiModel):
         default="Console",
         description="Console: host keys must equal those that cloud-init prints on the Nova console. TrustOnFirstUse: the first key seen is pinned.",
     )
-    authorized_keys: list[Annotated[str, Field(min_length=16, max_length=2048)]] = Field(
+    authorized_keys: list[Annotated[str, Field(min_length=16, max_length=2048, pattern=r"^[^\r\n]+$")]] = Field(
         default_factory=list, max_length=32, description="Further public keys for the login user."
     )
 
@@ -115,13 +121,7 @@ class MachineSpec(ApiModel):
     metadata: dict[str, Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict,
         description="Server metadata.",
-        json_schema_extra=schema_extra(
-            cel(
-                "self.all(k, k.matches('^[a-zA-Z0-9-_:. ]{1,255}$') && !k.startsWith('swarmops'))",
-                "keys must match [a-zA-Z0-9-_:. ] and not start with `swarmops`",
-            ),
-            maxProperties=64,
-        ),
+        json_schema_extra=_METADATA,
     )
     availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
 
@@ -135,13 +135,7 @@ class MachineOverrides(ApiModel):
     metadata: dict[str, Annotated[str, Field(max_length=255)]] | None = Field(
         default=None,
         description="Server metadata, merged over spec.machine.metadata.",
-        json_schema_extra=schema_extra(
-            cel(
-                "self.all(k, k.matches('^[a-zA-Z0-9-_:. ]{1,255}$') && !k.startsWith('swarmops'))",
-                "keys must match [a-zA-Z0-9-_:. ] and not start with `swarmops`",
-            ),
-            maxProperties=64,
-        ),
+        json_schema_extra=_METADATA,
     )
     availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
 
@@ -169,12 +163,16 @@ class ManagersSpec(ApiModel):
     floating_ip: FloatingIPSpec = Field(default_factory=FloatingIPSpec, alias="floatingIP", description="Floating IP of managers.")
     schedulable: bool = Field(default=True, description="Whether services may run tasks on managers; false drains them.")
     node_labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
-        default_factory=dict, description="Swarm node labels (node.labels.KEY in constraints).", json_schema_extra={"maxProperties": 64}
+        default_factory=dict,
+        description="Swarm node labels (node.labels.KEY in constraints).",
+        json_schema_extra=schema_extra(own_labels_rule(), maxProperties=64),
     )
 
 
 class WorkerPool(ApiModel):
     """A group of equal workers."""
+
+    model_config = ConfigDict(json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so")))
 
     name: Annotated[str, Field(min_length=1, max_length=24, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         description="Name of the pool; part of server names."
@@ -182,7 +180,9 @@ class WorkerPool(ApiModel):
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="Number of workers.")
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for this pool.")
     node_labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
-        default_factory=dict, description="Swarm node labels (node.labels.KEY in constraints).", json_schema_extra={"maxProperties": 64}
+        default_factory=dict,
+        description="Swarm node labels (node.labels.KEY in constraints).",
+        json_schema_extra=schema_extra(own_labels_rule(), maxProperties=64),
     )
 
 
@@ -203,7 +203,9 @@ class EngineSpec(ApiModel):
     )
     insecure_registries: list[Annotated[str, Field(max_length=255)]] = Field(default_factory=list, max_length=16, description="`insecure-registries`.")
     labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
-        default_factory=dict, description="Engine labels (engine.labels.KEY in constraints).", json_schema_extra={"maxProperties": 64}
+        default_factory=dict,
+        description="Engine labels (engine.labels.KEY in constraints).",
+        json_schema_extra=schema_extra(own_labels_rule(), maxProperties=64),
     )
     extra: dict[str, Any] = Field(
         default_factory=dict,
@@ -224,16 +226,11 @@ class OverlayNetwork(ApiModel):
 class SwarmSpec(ApiModel):
     """Settings of the swarm itself (Docker Engine API, POST /swarm/init and SwarmSpec)."""
 
-    model_config = {
-        "json_schema_extra": schema_extra(
-            cel("self.dataPathPort == oldSelf.dataPathPort", "`dataPathPort` is immutable", fieldPath=".dataPathPort"),
-            cel("self.subnetSize == oldSelf.subnetSize", "`subnetSize` is immutable", fieldPath=".subnetSize"),
-            cel("self.defaultAddrPools == oldSelf.defaultAddrPools", "`defaultAddrPools` is immutable", fieldPath=".defaultAddrPools"),
-        )
-    }
-
     default_addr_pools: list[Cidr] = Field(
-        default_factory=lambda: ["10.0.0.0/8"], min_length=1, max_length=16, description="Address pools for overlay networks."
+        default_factory=lambda: ["10.128.0.0/9"],
+        min_length=1,
+        max_length=16,
+        description="Address pools for overlay networks; they must not overlap the network of the servers.",
     )
     subnet_size: Annotated[int, Field(ge=16, le=29)] = Field(default=24, description="Prefix length of each overlay subnet.")
     data_path_port: Annotated[int, Field(ge=1024, le=49151)] = Field(default=4789, description="UDP port of the VXLAN data path.")
@@ -242,7 +239,7 @@ class SwarmSpec(ApiModel):
         default_factory=list,
         max_length=64,
         description="Overlay networks to make.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
 
 
@@ -267,12 +264,16 @@ class RemediationSpec(ApiModel):
 class SwarmClusterSpec(ApiModel):
     """Desired state of a swarm."""
 
-    model_config = {
-        "json_schema_extra": schema_extra(
-            cel("self.join == oldSelf.join", "`join` is immutable", fieldPath=".join"),
-            cel("self.identityRef.cloudName == oldSelf.identityRef.cloudName", "`identityRef.cloudName` is immutable", fieldPath=".identityRef.cloudName"),
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(
+            cel("self.join == oldSelf.join", "`join` must not change", fieldPath=".join"),
+            cel(
+                "!has(self.workerPools) || self.workerPools.map(p, p.replicas).sum() <= 1000",
+                "`replicas` of all workerPools must not exceed 1000 together",
+                fieldPath=".workerPools",
+            ),
         )
-    }
+    )
 
     identity_ref: IdentityRef = Field(description="Credentials of the OpenStack cloud.")
     network: NetworkSpec = Field(default_factory=NetworkSpec, description="Network of the servers.")
@@ -284,7 +285,7 @@ class SwarmClusterSpec(ApiModel):
         default_factory=list,
         max_length=32,
         description="Worker pools.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
     engine: EngineSpec = Field(default_factory=EngineSpec, description="Docker engine settings. Apply to servers made after a change.")
     swarm: SwarmSpec = Field(default_factory=SwarmSpec, description="Swarm settings.")
@@ -377,7 +378,7 @@ class SwarmClusterStatus(ApiModel):
         default_factory=list,
         max_length=32,
         description="Conditions; Ready sums them up.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["type"]},
     )
     managers: RoleCount = Field(default_factory=RoleCount, description="Managers.")
     workers: RoleCount = Field(default_factory=RoleCount, description="Workers.")
@@ -393,5 +394,5 @@ class SwarmClusterStatus(ApiModel):
         default_factory=list,
         max_length=1100,
         description="Machines.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["machineUID"]},
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["machineUID"]},
     )

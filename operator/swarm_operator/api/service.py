@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import ApiModel, Cidr, ObjectName, Seconds, cel, schema_extra
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, Cidr, ObjectName, Seconds, cel, own_labels_rule, schema_extra
 from swarm_operator.api.conditions import Condition
-
-MapKeys = "x-kubernetes-list-map-keys"
-ListType = "x-kubernetes-list-type"
 
 
 class ClusterRef(ApiModel):
@@ -29,7 +26,9 @@ class EnvVar(ApiModel):
 class Spread(ApiModel):
     """A placement preference."""
 
-    spread: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="Label to spread over, such as node.labels.zone.")
+    spread: Annotated[str, Field(max_length=255, pattern=r"^(node|engine)\.labels\..+$")] = Field(
+        description="Label to spread over: node.labels.KEY or engine.labels.KEY. The engine would ignore anything else without a word."
+    )
 
 
 Constraint = Annotated[
@@ -56,6 +55,12 @@ class Placement(ApiModel):
 class NetworkAttachment(ApiModel):
     """A network that tasks are attached to."""
 
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(
+            cel("self.name != 'ingress'", "`name` must not be `ingress`: publishing a port attaches it", fieldPath=".name"),
+        )
+    )
+
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of a swarm network, or `host`.")
     aliases: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(default_factory=list, max_length=32, description="DNS aliases on that network.")
 
@@ -70,12 +75,16 @@ class PortConfig(ApiModel):
     publish_mode: Literal["ingress", "host"] = Field(default="ingress", description="ingress: routing mesh on every node. host: on nodes that run a task.")
 
 
+MonitorSeconds = Annotated[int, Field(ge=1, le=604800)]
+"""A duration of at least a second: the engine reads 0 as its default of 5 s."""
+
+
 class UpdateConfig(ApiModel):
     """How tasks are replaced on an update (engine defaults)."""
 
     parallelism: Annotated[int, Field(ge=0, le=100000)] = Field(default=1, description="Tasks replaced at a time; 0 is all at once.")
     delay_seconds: Seconds = Field(default=0, description="Pause between batches.")
-    monitor_seconds: Seconds = Field(default=5, description="How long a new task is watched for failure.")
+    monitor_seconds: MonitorSeconds = Field(default=5, description="How long a new task is watched for failure.")
     failure_action: Literal["pause", "continue", "rollback"] = Field(default="pause", description="What happens when tasks fail.")
     max_failure_ratio: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="Share of failures tolerated, 0 to 1.")
     order: Literal["stop-first", "start-first"] = Field(default="stop-first", description="Stop the old task before or after the new one starts.")
@@ -86,7 +95,7 @@ class RollbackConfig(ApiModel):
 
     parallelism: Annotated[int, Field(ge=0, le=100000)] = Field(default=1, description="Tasks replaced at a time; 0 is all at once.")
     delay_seconds: Seconds = Field(default=0, description="Pause between batches.")
-    monitor_seconds: Seconds = Field(default=5, description="How long a new task is watched for failure.")
+    monitor_seconds: MonitorSeconds = Field(default=5, description="How long a new task is watched for failure.")
     failure_action: Literal["pause", "continue"] = Field(default="pause", description="What happens when tasks fail.")
     max_failure_ratio: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="Share of failures tolerated, 0 to 1.")
     order: Literal["stop-first", "start-first"] = Field(default="stop-first", description="Stop the old task before or after the new one starts.")
@@ -101,42 +110,64 @@ class RestartPolicy(ApiModel):
     window_seconds: Seconds = Field(default=0, description="Window for max_attempts; 0 is unbounded.")
 
 
+IMAGE_PATTERN: Final = (
+    "^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+    "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$"
+)
+"""Image reference: [registry/]path[:tag][@digest] (distribution's reference grammar; IPv6 registries and digests other than sha256 are left out)."""
+
+
 class SwarmServiceSpec(ApiModel):
     """Desired state of a swarm service."""
 
-    model_config = {
-        "json_schema_extra": schema_extra(
-            cel("self.clusterRef.name == oldSelf.clusterRef.name", "`clusterRef.name` is immutable", fieldPath=".clusterRef.name"),
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(
+            cel("self.clusterRef.name == oldSelf.clusterRef.name", "`clusterRef.name` must not change", fieldPath=".clusterRef.name"),
             cel(
                 "has(self.serviceName) == has(oldSelf.serviceName) && (!has(self.serviceName) || self.serviceName == oldSelf.serviceName)",
-                "`serviceName` is immutable",
+                "`serviceName` must not change",
                 fieldPath=".serviceName",
             ),
-            cel("self.mode == oldSelf.mode", "`mode` is immutable; delete and create the service to change it", fieldPath=".mode"),
-            cel("self.mode == 'replicated' || !has(self.replicas)", "`replicas` must not be set for mode `global`", fieldPath=".replicas"),
+            cel("self.mode == oldSelf.mode", "`mode` must not change; delete the service and create it again", fieldPath=".mode"),
+            cel("self.mode == 'replicated' || !has(self.replicas)", "`replicas` must not be set with mode `global`", fieldPath=".replicas"),
+            cel(
+                "self.mode == 'replicated' || self.placement.maxReplicas == 0",
+                "`placement.maxReplicas` must not be set with mode `global`",
+                fieldPath=".placement.maxReplicas",
+            ),
             cel(
                 "self.endpointMode != 'dnsrr' || !has(self.ports) || self.ports.all(p, p.publishMode == 'host')",
-                "ports with publishMode `ingress` can't be used with endpointMode `dnsrr`",
+                "`ports` must have publishMode `host` with endpointMode `dnsrr`",
                 fieldPath=".ports",
             ),
+            cel(
+                "!has(self.networks) || self.networks.size() == 1 || self.networks.all(n, n.name != 'host')",
+                "`networks` must hold nothing besides `host`",
+                fieldPath=".networks",
+            ),
         )
-    }
+    )
 
     cluster_ref: ClusterRef = Field(description="The SwarmCluster to run on.")
     service_name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$")] | None = Field(
         default=None, description="Name in the swarm; metadata.name when absent."
     )
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] = Field(description="Image, with tag or digest.")
+    image: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+        description="Image, with tag or digest.",
+        json_schema_extra=schema_extra(cel(f"self.matches('{IMAGE_PATTERN}')", "must be an image reference such as registry.example:5000/app/web:1.2")),
+    )
     command: list[Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=list, max_length=256, description="Entrypoint (as in Kubernetes; ContainerSpec.Command)."
     )
     args: list[Annotated[str, Field(max_length=4096)]] = Field(default_factory=list, max_length=256, description="Arguments (ContainerSpec.Args).")
-    env: list[EnvVar] = Field(default_factory=list, max_length=512, description="Environment.", json_schema_extra={ListType: "map", MapKeys: ["name"]})
+    env: list[EnvVar] = Field(default_factory=list, max_length=512, description="Environment.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]})
     working_dir: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="Working directory.")
     user: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="User, as name, uid or uid:gid.")
     hostname: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Host name of the containers; Go templates pass through.")
     labels: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
-        default_factory=dict, description="Service labels. Labels that others put on the service are kept.", json_schema_extra={"maxProperties": 128}
+        default_factory=dict,
+        description="Service labels. Labels that others put on the service are kept.",
+        json_schema_extra=schema_extra(own_labels_rule(), maxProperties=128),
     )
     container_labels: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=dict, description="Container labels.", json_schema_extra={"maxProperties": 128}
@@ -147,7 +178,7 @@ class SwarmServiceSpec(ApiModel):
     )
     placement: Placement = Field(default_factory=Placement, description="Where tasks may run.")
     networks: list[NetworkAttachment] = Field(
-        default_factory=list, max_length=32, description="Networks.", json_schema_extra={ListType: "map", MapKeys: ["name"]}
+        default_factory=list, max_length=32, description="Networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
     )
     ports: list[PortConfig] = Field(
         default_factory=list,
@@ -156,9 +187,9 @@ class SwarmServiceSpec(ApiModel):
         json_schema_extra=schema_extra(
             cel(
                 "self.all(p, p.publishedPort == 0 || self.exists_one(q, q.publishedPort == p.publishedPort && q.protocol == p.protocol))",
-                "publishedPort must be unique per protocol",
+                "`publishedPort` must be unique per protocol",
             ),
-            **{ListType: "atomic"},
+            **{LIST_TYPE: "atomic"},
         ),
     )
     endpoint_mode: Literal["vip", "dnsrr"] = Field(default="vip", description="Virtual IP or DNS round robin.")
@@ -207,7 +238,7 @@ class SwarmServiceStatus(ApiModel):
 
     observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status was computed for.")
     conditions: list[Condition] = Field(
-        default_factory=list, max_length=32, description="Conditions; Ready sums them up.", json_schema_extra={ListType: "map", MapKeys: ["type"]}
+        default_factory=list, max_length=32, description="Conditions; Ready sums them up.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["type"]}
     )
     service_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="serviceID", description="ID of the service in the swarm.")
     version: int | None = Field(default=None, description="Version.Index of the service that was last compared equal or written.")
@@ -218,12 +249,12 @@ class SwarmServiceStatus(ApiModel):
     update_state: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="UpdateStatus.State of the engine.")
     replicas: ReplicaStatus = Field(default_factory=ReplicaStatus, description="Tasks wanted and running.")
     current_replicas: int | None = Field(default=None, description="Tasks running, for the scale subresource.")
-    ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={ListType: "atomic"})
+    ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={LIST_TYPE: "atomic"})
     drift: list[Annotated[str, Field(max_length=512)]] = Field(
         default_factory=list, max_length=64, description="Fields in which the live service differs from the spec."
     )
     corrections: int = Field(default=0, description="How often drift was corrected.")
-    failing_tasks: list[FailingTask] = Field(default_factory=list, max_length=16, description="Tasks that do not run.", json_schema_extra={ListType: "atomic"})
+    failing_tasks: list[FailingTask] = Field(default_factory=list, max_length=16, description="Tasks that do not run.", json_schema_extra={LIST_TYPE: "atomic"})
     progressed_at: str | None = Field(
         default=None, description="When the service last made progress towards convergence.", json_schema_extra={"format": "date-time"}
     )
