@@ -2,7 +2,8 @@
 
 There is no init system to rely on, so this module is one, small: each service runs in a session of its own, with a pid file
 and a log file. What makes it safe against a ``kill -9`` at any point is that every process carries ``SWARMLAB_STATE`` in its
-environment and passes it on to its children: :func:`ours` finds them all in /proc, pid file or not, and nothing else.
+environment and passes it on to its children, and writes to files under STATE: :func:`ours` finds them all in /proc by
+either, pid file or not, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MARK = "SWARMLAB_STATE"
 """Environment variable that marks a process as part of the lab whose STATE directory is its value."""
 
 NAME = "SWARMLAB_SERVICE"
-"""Environment variable with the name of the service a process belongs to."""
+"""Environment variable with the name of the service that a process was started as, or by."""
 
 _INHERITED = ("PATH", "LANG", "TZ", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
 
@@ -52,6 +53,7 @@ def environment(name: str, extra: Mapping[str, str] | None = None) -> dict[str, 
     env = {key: os.environ[key] for key in _INHERITED if key in os.environ}
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     env |= {"HOME": str(paths.STATE), MARK: str(paths.STATE), NAME: name}
+    env["SPT_NOENV"] = "1"  # keeps setproctitle, which neutron and nova use, from writing over the marks
     return env | dict(extra or {})
 
 
@@ -121,10 +123,13 @@ def running(name: str) -> int | None:
 
 
 def stop(name: str, grace: float = 10.0) -> bool:
-    """Stop a service and all that it started: SIGTERM, then SIGKILL after ``grace`` seconds. False when it did not run."""
+    """Stop a service with all of its session: SIGTERM, then SIGKILL after ``grace`` seconds. False when it did not run.
+
+    What the service put into sessions of their own lives on, as servers do when nova-compute is stopped on a real cloud.
+    """
     pid = running(name)
     if pid is not None:
-        members = [member for member in ours() if _environ(member).get(NAME) == name]
+        members = [member for member in ours() if _session(member) == pid]
         _signal(members, signal.SIGTERM)
         if not _gone(members, grace):
             _signal(members, signal.SIGKILL)
@@ -134,14 +139,19 @@ def stop(name: str, grace: float = 10.0) -> bool:
 
 
 def ours() -> list[int]:
-    """Every living process of this lab, found by the mark in its environment, ourselves excepted."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            pid = int(entry.name)
-            if _environ(pid).get(MARK) == str(paths.STATE) and _state(pid) not in ("Z", ""):
-                found.append(pid)
-    return sorted(found)
+    """Every living process of this lab, found by the mark in its environment or by its output, ourselves excepted."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return sorted(pid for pid in pids if pid != os.getpid() and _is_ours(pid) and _state(pid) not in ("Z", ""))
+
+
+def _is_ours(pid: int) -> bool:
+    if _environ(pid).get(MARK) == str(paths.STATE):
+        return True
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if Path(os.readlink(f"/proc/{pid}/fd/{number}")).is_relative_to(paths.STATE):
+                return True
+    return False
 
 
 def kill_all(grace: float = 0.0) -> int:
@@ -193,10 +203,14 @@ def _is_leader_of(pid: int, name: str) -> bool:
     env = _environ(pid)
     if env.get(MARK) != str(paths.STATE) or env.get(NAME) != name or _state(pid) in ("Z", ""):
         return False
+    return _session(pid) == pid
+
+
+def _session(pid: int) -> int:
     try:
-        return os.getsid(pid) == pid
+        return os.getsid(pid)
     except ProcessLookupError:
-        return False
+        return -1
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:
