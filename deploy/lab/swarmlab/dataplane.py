@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import sys
 from abc import ABC, abstractmethod
 
-from swarmlab import cloudapi, content, ini, paths
-from swarmlab.errors import LabError
+from swarmlab import cloudapi, content, ini, leftovers, paths, process
+from swarmlab.hosts import plane
+from swarmlab.hosts import fabric, guestimage, guestroot, server
 from swarmlab.progress import Progress
 
 FAKE_IMAGES = ("debian-12-docker", "debian-13-docker")
@@ -20,9 +23,6 @@ class Plane(ABC):
 
     def prepare(self, progress: Progress) -> None:
         """Make images and networks that need no OpenStack; runs beside the start of the services."""
-
-    def wait_networks(self) -> None:
-        """Return when what :meth:`prepare` makes for Neutron's networks is there."""
 
     @abstractmethod
     def nova_conf(self) -> ini.Snippet:
@@ -82,19 +82,58 @@ class Fake(Plane):
 
 
 class Namespaces(Plane):
-    """Servers made of namespaces: the real data plane."""
+    """Servers made of namespaces: the real data plane, see swarmlab.hosts."""
 
     name = "namespaces"
 
+    def __init__(self) -> None:
+        self._networks = threading.Event()
+
+    def prepare(self, progress: Progress) -> None:
+        """External network and registry at once, then the guest images."""
+        try:
+            plane.prepare_networks()
+        finally:
+            self._networks.set()
+        plane.prepare_images(progress)
+
+    def wait_networks(self) -> None:
+        """The external bridge exists."""
+        self._networks.wait()
+
     def nova_conf(self) -> ini.Snippet:
-        """Not there yet."""
-        raise LabError("the data plane of namespaces is not there yet: use --fake-compute 1")
+        """The virt driver."""
+        return plane.nova_conf()
+
+    def ml2_conf(self) -> ini.Snippet:
+        """The mechanism driver."""
+        return plane.ml2_conf()
+
+    def cinder_conf(self) -> ini.Snippet:
+        """Volumes in files."""
+        return plane.cinder_conf()
+
+    def entry_points(self) -> dict[str, dict[str, str]]:
+        """The mechanism driver."""
+        return plane.entry_points()
 
     def ensure_images(self, admin: cloudapi.Cloud) -> None:
-        """Not there yet."""
+        """One image for each root file system that is built."""
+        plane.ensure_images(admin)
+
+    def start_agents(self, progress: Progress) -> None:
+        """Network agent, registry, test images; and Glance's image of a root file system that was still being built."""
+        with progress.step("network agent, registry and its images"):
+            plane.start_agents()
+            plane.ensure_images(content.admin())
+
+    def agent_names(self) -> list[str]:
+        """Network agent and registry."""
+        return plane.agent_names()
 
     def remove(self) -> None:
         """Remove every server, network, mount and rule of the lab, whoever made it."""
+        plane.remove()
 
 
 def of_state() -> Plane:
