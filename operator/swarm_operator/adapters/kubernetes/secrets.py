@@ -1,0 +1,109 @@
+"""Secrets that the operator keeps for an object, owned by it: the garbage collector removes them with their owner.
+
+Read by name at use; never listed, watched or cached. Does not: log or return anything of a Secret but its data.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from swarm_operator.adapters.kubernetes.api import SYSTEM, Json, KubernetesApi, segment
+from swarm_operator.api.base import API_VERSION
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.ports.objects import Resource
+
+FIELD_MANAGER: Final = "swarm-operator-secrets"
+
+
+class Secrets:
+    """GET, create and update of Secrets; see `ports.objects.Objects`."""
+
+    def __init__(self, api: KubernetesApi) -> None:
+        self._api = api
+
+    def get(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """The decoded data, None where there is no such Secret."""
+        secret = self._read(namespace, name)
+        return None if secret is None else _data(secret)
+
+    def ensure(self, owner: Resource, name: str, data: Mapping[str, bytes], secret_type: str) -> dict[str, bytes]:
+        """See `Objects.ensure_secret`."""
+        existing = self._read(owner.key.namespace, name)
+        if existing is None:
+            manifest = _manifest(owner, name, data, secret_type)
+            try:
+                created = self._api.call("create_secret", "POST", _path(owner.key.namespace), query={"fieldManager": FIELD_MANAGER}, body=manifest)
+            except ExternalError as error:
+                if error.kind is not ErrorKind.CONFLICT:
+                    raise
+                # Somebody was quicker: what is there now is in force, if it is ours.
+                existing = self._read(owner.key.namespace, name)
+                if existing is None:
+                    raise
+            else:
+                return _data(created)
+        _require_owner(existing, owner, name)
+        return _data(existing)
+
+    def update(self, owner: Resource, name: str, data: Mapping[str, bytes]) -> None:
+        """Put exactly `data` into the owner's Secret; no write when it is so already. NOT_FOUND where it is gone, CONFLICT when it changed meanwhile or is not the owner's."""
+        existing = self._read(owner.key.namespace, name)
+        if existing is None:
+            raise ExternalError(ErrorKind.NOT_FOUND, SYSTEM, f"Secret {name!r} not found", reason=Reason.SECRET_NOT_FOUND)
+        _require_owner(existing, owner, name)
+        if _data(existing) == dict(data):
+            return
+        # A PUT of what was read, with its resourceVersion: keys that are no longer wanted go away, labels of others stay, a change in between is a conflict.
+        self._api.call(
+            "update_secret", "PUT", _path(owner.key.namespace, name), query={"fieldManager": FIELD_MANAGER}, body={**existing, "data": _encode(data)}
+        )
+
+    def _read(self, namespace: str, name: str) -> Json | None:
+        try:
+            return self._api.call("get_secret", "GET", _path(namespace, name))
+        except ExternalError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+
+
+def _path(namespace: str, name: str | None = None) -> str:
+    path = f"/api/v1/namespaces/{segment(namespace)}/secrets"
+    return path if name is None else f"{path}/{segment(name)}"
+
+
+def _manifest(owner: Resource, name: str, data: Mapping[str, bytes], secret_type: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": owner.key.namespace,
+            "labels": {"app.kubernetes.io/managed-by": "swarm-operator"},
+            # blockOwnerDeletion would need the right to change the owner's finalizers (OwnerReferencesPermissionEnforcement) and is of no use here.
+            "ownerReferences": [{"apiVersion": API_VERSION, "kind": owner.key.kind, "name": owner.key.name, "uid": owner.uid, "controller": True}],
+        },
+        "type": secret_type,
+        "data": _encode(data),
+    }
+
+
+def _require_owner(secret: Json, owner: Resource, name: str) -> None:
+    references: list[dict[str, Any]] = secret["metadata"].get("ownerReferences") or []
+    if not any(reference.get("uid") == owner.uid for reference in references):
+        raise ExternalError(ErrorKind.CONFLICT, SYSTEM, f"Secret {name!r} exists and does not belong to {owner.key}", reason=Reason.NAME_CONFLICT)
+
+
+def _encode(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode("ascii") for key, value in data.items()}
+
+
+def _data(secret: Json) -> dict[str, bytes]:
+    try:
+        return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+    except (binascii.Error, TypeError) as error:
+        raise ExternalError(ErrorKind.INVALID, SYSTEM, "a Secret's data is not base64") from error

@@ -1,0 +1,41 @@
+"""The hook through which adapters report their calls, without knowing what counts them.
+
+An adapter takes an `Observe` and wraps each call in `observed`. Does not: know Prometheus (`telemetry.metrics` gives the function that counts).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+
+Observe = Callable[[str, str, str, float], None]
+"""(system, operation, outcome, seconds): `system` as in ExternalError, `operation` a fixed low-cardinality name ("list_servers"), never an id; `outcome` is "ok" or the value
+of an ErrorKind, or "error" for anything else."""
+
+OK = "ok"
+ERROR = "error"
+
+EXPECTED = frozenset({OK, ErrorKind.NOT_FOUND.value, ErrorKind.CONFLICT.value})
+"""Outcomes that are part of normal work: "it is not there" and "look again" are answers."""
+
+
+def ignore(system: str, operation: str, outcome: str, seconds: float) -> None:
+    """Reports to nobody."""
+
+
+@contextmanager
+def observed(observe: Observe, system: str, operation: str) -> Iterator[None]:
+    """Report the duration and outcome of the block; exceptions pass through."""
+    start = time.monotonic()
+    outcome = ERROR
+    try:
+        yield
+        outcome = OK
+    except ExternalError as error:
+        outcome = error.kind.value
+        raise
+    finally:
+        observe(system, operation, outcome, time.monotonic() - start)
