@@ -16,7 +16,7 @@ class Server:
     id: str
     name: str
     status: str
-    metadata: dict[str, str]
+    metadata: dict[str, str] = field(repr=False)  # with join=Metadata it holds a join token for a while: never printed
     created: str
     task_state: str | None = None
     fault: str | None = None
@@ -37,8 +37,8 @@ class ServerRequest:
     network_id: str
     key_name: str
     security_groups: tuple[str, ...]
-    metadata: dict[str, str]
-    user_data: str
+    metadata: dict[str, str] = field(repr=False)
+    user_data: str = field(repr=False)
     config_drive: bool = False
     availability_zone: str | None = None
 

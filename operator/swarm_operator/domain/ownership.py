@@ -20,8 +20,18 @@ POOL: Final = "swarmops-pool"
 SLOT: Final = "swarmops-slot"
 INCARNATION: Final = "swarmops-incarnation"
 
+SWARM_STARTED: Final = "swarmops-swarm"
+"""On a manager's server from just before `swarm init`: from then on its disk holds the swarm, so the server is never replaced without care, even when status is lost."""
+JOIN_MANAGER: Final = "swarm_manager"
+JOIN_TOKEN: Final = "swarm_token"  # noqa: S105 - a key, not a token
+"""Server metadata keys that the guest's join script reads (join=Metadata)."""
+
 ENGINE_LABEL_MACHINE: Final = "io.swarmops.machine-uid"
 ENGINE_LABEL_CLUSTER: Final = "io.swarmops.cluster-uid"
+NODE_LABEL_APPLIED: Final = "io.swarmops.applied"
+"""Node label with the comma separated label keys that we set: labels of others survive, and ours are found again when status is lost."""
+NODE_LABEL_DRAINED: Final = "io.swarmops.drained-at"
+"""Node label with the RFC 3339 time since when *we* drain the node; a drain without it is somebody else's and is left alone."""
 SERVICE_LABEL_UID: Final = "io.swarmops.service-uid"
 SERVICE_LABEL_OWNER: Final = "io.swarmops.service"
 

@@ -1,0 +1,149 @@
+"""The decision: from spec, status and observation to the next steps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.conditions import ConditionType
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.cluster import verdicts
+from swarm_operator.domain.cluster.deletion import decide_deletion
+from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, plan_guests
+from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, floating_ip_steps, plan_infrastructure
+from swarm_operator.domain.cluster.machines import MachineTable, tabulate
+from swarm_operator.domain.cluster.membership import Membership, dangling, select, swarm_started
+from swarm_operator.domain.cluster.nodes import Removal, overlays, remove_machines, rotation, set_nodes
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.remediation import Remediation, assess
+from swarm_operator.domain.cluster.status import observed_status
+from swarm_operator.domain.cluster.steps import (
+    CreateServer,
+    ExposeJoinToken,
+    RemoveNode,
+    Step,
+)
+from swarm_operator.domain.facts import Known, Unknown
+
+BUSY_SECONDS = 2.0
+JOINING_SECONDS = 1.0
+STEADY_SECONDS = 45.0
+
+
+def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> ClusterPlan:
+    """The plan. Deterministic: no clock, no randomness, no I/O; `now` is aware. The caller performs `steps` in order."""
+    if observation.deleting:
+        return decide_deletion(spec, status, observation, now)
+    table = tabulate(status, observation, now)
+    remediation = assess(spec, status, observation, table, now)
+    membership = select(spec, status, observation, table, remediation, now)
+    infrastructure = plan_infrastructure(spec, status, observation)
+    started = swarm_started(status, table)
+    guests = plan_guests(spec, status, observation, membership.keep)
+    lost = guests.lost or _lost(status, observation, membership)
+    removal = remove_machines(spec, observation, table, membership.remove, remediation, now)
+    steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost, now)
+    if spec.paused:
+        steps = ()
+    if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
+        return ClusterPlan(status, wants_fresh=True)
+    facts = observed_status(spec, status, observation, membership, infrastructure.status, remediation, guests.messages, now)
+    waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
+    wanted = frozenset([m.uid for m in membership.keep] + [m.uid(observation.uid) for m in (*membership.create, *membership.waiting)])
+    pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))
+    removing = any(not m.gone for m in membership.remove) or any(isinstance(s, RemoveNode) for s in steps)
+    parts = (
+        verdicts.credentials(observation.credentials),
+        verdicts.infrastructure(infrastructure.problem, pending),
+        verdicts.managers(observation, status, started, lost, waiting_for),
+        verdicts.members(facts, wanted, removing, remediation, observation, refused),
+        remediation.verdict,
+        verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
+    )
+    summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
+    failure = _failure(observation, infrastructure, refused)
+    steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
+    return ClusterPlan(facts, steps, summed, None if spec.paused else _requeue(steady, observation, membership, remediation), failure=failure)
+
+
+def _steps(
+    spec: SwarmClusterSpec,
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    table: MachineTable,
+    membership: Membership,
+    infrastructure: InfrastructurePlan,
+    guests: GuestPlan,
+    removal: Removal,
+    lost: str | None,
+    now: datetime,
+) -> tuple[tuple[Step, ...], Unknown | None]:
+    """All steps in order: what others build on first, what destroys last. Also why a server can't be asked for, if so."""
+    steps: list[Step] = [*infrastructure.steps]
+    creates, refused = _creates(spec, observation, membership, infrastructure)
+    if any(s.join_address is not None for s in creates) and not status.join.token_exposed:
+        steps.append(ExposeJoinToken())
+    steps += creates
+    if lost is not None:
+        # The swarm is gone: nothing is made, joined or removed until a person has decided.
+        return infrastructure.steps, refused
+    alive = frozenset(m.uid for m in table.machines if not m.gone) | {m.uid for m in membership.keep}
+    if isinstance(observation.servers, Known):
+        steps += floating_ip_steps(spec, observation, membership.keep, alive)
+    steps += guests.steps
+    if isinstance(observation.swarm, Known):
+        steps += overlays(spec, observation.swarm.value)
+        steps += set_nodes(spec, membership.keep, now)
+        if not creates and not membership.create:
+            steps += rotation(spec, status, observation, table, now)
+    steps += removal.steps
+    if isinstance(observation.swarm, Known) and isinstance(observation.servers, Known):
+        steps += [RemoveNode(e, e.value.machine_uid or "", "its machine is gone") for e in dangling(table, observation.servers, observation.swarm)]
+    return tuple(steps), refused
+
+
+def _creates(
+    spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership, infrastructure: InfrastructurePlan
+) -> tuple[list[CreateServer], Unknown | None]:
+    """Creates of all missing servers whose flavor and image are known. With join=Metadata workers wait for a manager, whose address and token they carry."""
+    refused: Unknown | None = None
+    creates: list[CreateServer] = []
+    manager = next((fixed_address(m) for m in membership.keep if m.id.role == "Manager"), None)
+    for identity in membership.create:
+        references = observation.machine_references.get(identity.pool)
+        if isinstance(references, Unknown):
+            refused = refused or references
+        if infrastructure.problem is not None or not isinstance(references, Known):
+            continue
+        by_metadata = identity.role == "Worker" and spec.join == "Metadata"
+        if by_metadata and (not isinstance(observation.swarm, Known) or manager is None):
+            continue
+        creates.append(CreateServer(identity, references.value.flavor_id, references.value.image_id, manager if by_metadata else None))
+    return creates, refused
+
+
+def _lost(status: SwarmClusterStatus, observation: ClusterObservation, membership: Membership) -> str | None:
+    """The only manager's server is certainly gone after the swarm was made."""
+    if status.swarm_id is None or not isinstance(observation.servers, Known) or isinstance(observation.swarm, Known):
+        return None
+    for machine in membership.keep:
+        if machine.id.role == "Manager" and machine.gone:
+            return f"the server of the only manager, {machine.id.server_name(observation.name)}, is gone from Nova, and swarm {status.swarm_id} with it"
+    return None
+
+
+def _failure(observation: ClusterObservation, infrastructure: InfrastructurePlan, refused: Unknown | None) -> Reason | None:
+    """The fact whose absence ends this reconcile in a Retry. The swarm's absence does not: while a manager boots that is the normal course."""
+    for fact in (observation.credentials, infrastructure.problem, observation.servers, refused):
+        if isinstance(fact, Unknown):
+            return fact.reason
+    return None
+
+
+def _requeue(steady: bool, observation: ClusterObservation, membership: Membership, remediation: Remediation) -> float:
+    waits = [wait for wait in (membership.wake_in, remediation.wake_in) if wait is not None]
+    if steady:
+        return min([STEADY_SECONDS, *waits])
+    base = JOINING_SECONDS if isinstance(observation.swarm, Known) else BUSY_SECONDS
+    return max(base, min([*waits, base])) if not waits else max(base, min(*waits, 10.0) if len(waits) > 1 else min(waits[0], 10.0))

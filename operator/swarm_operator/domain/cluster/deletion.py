@@ -1,0 +1,126 @@
+"""Taking a cluster down: servers, then what they hang on. The finalizer goes only after complete fresh listings showed that nothing of ours is left.
+
+The swarm needs no teardown: it ends with its servers. Secrets go with their owner (Kubernetes garbage collection).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.conditions import ConditionType, Verdict
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Server
+from swarm_operator.domain.cluster import verdicts
+from swarm_operator.domain.cluster.machines import GONE_STATUSES, SETTLE_SECONDS
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.steps import DeleteInfrastructure, DeleteKeyPair, DeleteServer, RemoveFinalizer, RemoveRouterInterface, Step
+from swarm_operator.domain.facts import Fact, Known, Unknown
+from swarm_operator.domain.ownership import MACHINE_UID
+
+POLL_SECONDS = 2.0
+
+
+def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> ClusterPlan:
+    """One stage at a time; each reconcile looks at everything anew."""
+    if not observation.finalizer:
+        return ClusterPlan(status)
+    if spec.paused:
+        return _plan(observation, status, (), blocked=Unknown(Reason.PAUSED, "spec.paused is set"), paused=True)
+    if spec.deletion_policy == "Retain":
+        return _plan(observation, status, (RemoveFinalizer("spec.deletionPolicy is Retain: servers and networking stay"),))
+    if not observation.servers_fresh and isinstance(observation.servers, Known):
+        return ClusterPlan(status, wants_fresh=True)
+    for fact in _facts(observation):
+        if isinstance(fact, Unknown):
+            return _plan(observation, status, (), blocked=fact, failure=fact.reason)
+    assert isinstance(observation.servers, Known) and isinstance(observation.networking, Known) and isinstance(observation.keypair, Known)
+    servers = [s for s in observation.servers.value if s.status not in GONE_STATUSES]
+    if servers:
+        return _plan(observation, _going(status, servers, now), tuple(_delete(s) for s in servers if s.task_state != "deleting"))
+    settling = [
+        SETTLE_SECONDS - asked for n in status.nodes if n.server_id is None and (asked := times.age(n.created_at, now)) is not None and asked < SETTLE_SECONDS
+    ]
+    if settling:
+        # The answer to a POST was lost a moment ago: its server may still appear.
+        return _plan(observation, status, (), requeue=max(settling))
+    status = status.model_copy(update={"nodes": []})
+    networking = observation.networking.value
+    obstacle, steps = _networking(status, observation, networking)
+    if observation.keypair.value is not None:
+        steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
+    if obstacle is not None:
+        return _plan(observation, status, steps, blocked=obstacle, failure=obstacle.reason)
+    return _plan(observation, status, steps or (RemoveFinalizer("nothing is left"),))
+
+
+def _facts(observation: ClusterObservation) -> tuple[Fact[None] | Fact[tuple[Server, ...]] | Fact[OwnedNetworking] | Fact[KeyPair | None], ...]:
+    return (observation.credentials, observation.servers, observation.networking, observation.keypair)
+
+
+def _delete(server: Server) -> DeleteServer:
+    return DeleteServer(Known(server), server.metadata.get(MACHINE_UID, server.id), Reason.DELETED, "the cluster is deleted")
+
+
+def _going(status: SwarmClusterStatus, servers: list[Server], now: datetime) -> SwarmClusterStatus:
+    """Records of the machines that are still there, in phase Deleting."""
+    present = {s.metadata.get(MACHINE_UID) for s in servers}
+
+    def mark(record: MachineStatus) -> MachineStatus:
+        since = record.phase_since if record.phase == MachinePhase.DELETING else times.stamp(now)
+        return record.model_copy(update={"phase": MachinePhase.DELETING, "phase_since": since})
+
+    pending = [n for n in status.nodes if n.machine_uid not in present and n.server_id is None]
+    return status.model_copy(update={"nodes": [mark(n) for n in status.nodes if n.machine_uid in present] + pending})
+
+
+def _networking(status: SwarmClusterStatus, observation: ClusterObservation, networking: OwnedNetworking) -> tuple[Unknown | None, tuple[Step, ...]]:
+    """Floating IPs, router interfaces, routers, left-over ports, subnets, networks, groups: in this order, each waits for the ones before by the order of steps."""
+    because = "the cluster is deleted"
+    steps: list[Step] = [DeleteInfrastructure("floating-ip", Known(f.id), because) for f in networking.floating_ips]
+    for router in networking.routers:
+        steps += [RemoveRouterInterface(router.id, Known(subnet)) for subnet in router.subnet_ids]
+        steps.append(DeleteInfrastructure("router", Known(router.id), because))
+    obstacle: Unknown | None = None
+    if networking.networks:
+        if isinstance(observation.ports, Unknown):
+            return observation.ports, tuple(steps)
+        # Ports of Neutron itself go with their router or subnet; those of our servers go with the server, a little later. Any other is somebody else's.
+        others = [p for p in observation.ports.value if not p.device_owner.startswith("network:")]
+        if others:
+            names = ", ".join(f"{p.id} of device {p.device_id or '-'}" for p in others[:5])
+            obstacle = Unknown(Reason.DELETION_BLOCKED, f"ports on the managed network are in the way: {names}")
+    if obstacle is None:
+        steps += [DeleteInfrastructure("subnet", Known(s.id), because) for s in networking.subnets]
+        steps += [DeleteInfrastructure("network", Known(n.id), because) for n in networking.networks]
+        steps += [DeleteInfrastructure("security-group", Known(g.id), because) for g in networking.security_groups]
+    return obstacle, tuple(steps)
+
+
+def _plan(
+    observation: ClusterObservation,
+    status: SwarmClusterStatus,
+    steps: tuple[Step, ...],
+    *,
+    blocked: Unknown | None = None,
+    failure: Reason | None = None,
+    requeue: float = POLL_SECONDS,
+    paused: bool = False,
+) -> ClusterPlan:
+    hold = (
+        verdicts.verdict(ConditionType.DELETION_BLOCKED, "True", blocked.reason, blocked.message)
+        if blocked is not None
+        else verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED)
+    )
+    parts: list[Verdict] = [verdicts.credentials(observation.credentials)]
+    parts += [
+        verdicts.verdict(kind, "False", Reason.DELETING, "being deleted") for kind in (ConditionType.INFRASTRUCTURE_READY, ConditionType.MANAGERS_QUORATE)
+    ]
+    parts += [
+        verdicts.verdict(kind, "False", Reason.DELETING, "being deleted") for kind in (ConditionType.MEMBERS_UP_TO_DATE, ConditionType.REMEDIATION_ALLOWED)
+    ]
+    parts.append(hold)
+    summed = verdicts.summary(parts, deleting=True, paused=paused, working=True)
+    return ClusterPlan(status, steps, summed, None if paused else requeue, failure=failure)

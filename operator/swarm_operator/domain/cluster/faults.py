@@ -1,0 +1,39 @@
+"""How failed creates are read and how long they are left alone before the next try."""
+
+from __future__ import annotations
+
+from swarm_operator.api.cluster import MachineStatus
+from swarm_operator.api.reasons import Reason
+
+REFUSED_SECONDS = 30.0
+"""Pause after a create that the cloud refused for quota, capacity, policy or its content."""
+_CAP_SECONDS = 300.0
+
+
+def fault_reason(fault: str | None) -> Reason:
+    """The class of Nova's fault text. "No valid host" is the scheduler's (nova.exception.NoValidHost); quota faults name the word."""
+    text = (fault or "").lower()
+    if "no valid host" in text:
+        return Reason.NO_CAPACITY
+    if "quota" in text or "exceeds" in text:
+        return Reason.QUOTA_EXCEEDED
+    return Reason.SERVER_FAILED
+
+
+def rebuild_delay(incarnation: int, fault: str | None) -> float:
+    """Seconds for which a server in ERROR stays before it is deleted and made again: 10 s (30 s for quota and capacity), doubled with each incarnation, at most 300 s."""
+    base = 10.0 if fault_reason(fault) is Reason.SERVER_FAILED else REFUSED_SECONDS
+    return float(min(_CAP_SECONDS, base * 2.0 ** min(incarnation - 1, 10)))
+
+
+def refusal(reason: Reason, message: str) -> str:
+    """The text that a record carries for a create that the cloud refused."""
+    return f"{reason.value}: {message}"[:1024]
+
+
+def refusal_of(record: MachineStatus) -> tuple[Reason, str]:
+    """The inverse of `refusal`; ServerFailed for any other text."""
+    head, found, tail = record.message.partition(": ")
+    if found and head in Reason.__members__.values():
+        return Reason(head), tail
+    return Reason.SERVER_FAILED, record.message

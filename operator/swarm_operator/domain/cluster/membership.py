@@ -1,0 +1,126 @@
+"""Which machines there shall be: which are kept, which are made, which go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster.faults import REFUSED_SECONDS
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, next_incarnation, pools
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.remediation import Remediation
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import MACHINE_UID, SWARM_STARTED, MachineId, Role
+from swarm_operator.domain.swarm import Node, SwarmView
+
+_DELETE_PATIENCE_SECONDS = 60.0
+"""How long a slot waits for its old server to be gone before the next one is made beside it."""
+
+
+@dataclass(frozen=True)
+class Membership:
+    """`create`: identities that have no server yet and may be asked for now. `waiting`: wanted, but held for `wake_in` seconds (refused a moment ago, or the old server is going)."""
+
+    keep: tuple[Machine, ...]
+    create: tuple[MachineId, ...]
+    waiting: tuple[MachineId, ...]
+    remove: tuple[Machine, ...]
+    wake_in: float | None = None
+
+
+def swarm_started(status: SwarmClusterStatus, table: MachineTable) -> bool:
+    """Whether a manager's disk may hold the swarm: its server is then never replaced without the administrator."""
+    return status.swarm_id is not None or any(m.present is not None and SWARM_STARTED in m.present.metadata for m in table.of("Manager"))
+
+
+def select(
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, remediation: Remediation, now: datetime
+) -> Membership:
+    """Decide for the managers and each pool; machines of pools that are not in the spec go."""
+    nodes = observation.swarm.value.nodes if isinstance(observation.swarm, Known) else ()
+    keep: list[Machine] = []
+    create: list[MachineId] = []
+    waiting: list[MachineId] = []
+    delays: list[float] = []
+    for role, pool, replicas in pools(spec):
+        machines = table.of(role, pool)
+        kept = _kept(status, table, role, machines, replicas, remediation)
+        for machine in kept:
+            if not machine.gone or machine.was_created:
+                keep.append(machine)
+                continue
+            # An identity that was written down and has no server: never asked for, or refused.
+            delay = _held(machine, now)
+            (waiting if delay else create).append(machine.id)
+            delays.extend([delay] if delay else [])
+        taken = {m.id.slot for m in kept}
+        for slot in _free(taken, replicas - len(kept)):
+            delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0)
+            identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
+            (waiting if delay else create).append(identity)
+            delays.extend([delay] if delay else [])
+    wanted = {m.uid for m in keep} | {m.uid(observation.uid) for m in (*create, *waiting)}
+    remove = tuple(m for m in table.machines if m.uid not in wanted)
+    return Membership(tuple(keep), tuple(create), tuple(waiting), remove, min(delays, default=None))
+
+
+def _kept(status: SwarmClusterStatus, table: MachineTable, role: Role, machines: tuple[Machine, ...], replicas: int, remediation: Remediation) -> list[Machine]:
+    """At most `replicas` of the present holders: those to be replaced or on their way out never, then healthy before unhealthy and low slots before high ones."""
+    holders = [m for m in current(machines) if not _released(status, table, role, m, remediation)]
+    holders.sort(key=lambda m: (m.drained_at is not None and role == "Worker", _unhealthy(m, remediation), m.id.slot))
+    return sorted(holders[:replicas], key=lambda m: m.id)
+
+
+def _released(status: SwarmClusterStatus, table: MachineTable, role: Role, machine: Machine, remediation: Remediation) -> bool:
+    if role == "Manager":
+        # One manager: its loss is the loss of the swarm, which is never settled automatically. Before `swarm init` there is nothing to lose.
+        if swarm_started(status, table) or not isinstance(machine.server, Known):
+            return False
+        server = machine.server.value
+        return machine.was_created if server is None else machine.being_deleted or remediation_due(machine, remediation)
+    return machine.uid in remediation.replace or machine.being_deleted
+
+
+def remediation_due(machine: Machine, remediation: Remediation) -> bool:
+    """Whether a failure of the machine is known and its back-off is over."""
+    failure = remediation.failures.get(machine.uid)
+    return failure is not None and failure.due_in <= 0
+
+
+def _unhealthy(machine: Machine, remediation: Remediation) -> bool:
+    return machine.uid in remediation.failures or (machine.record is not None and machine.record.phase == MachinePhase.FAILED)
+
+
+def _held(machine: Machine, now: datetime) -> float:
+    """Seconds for which an identity without server is left alone after a refusal."""
+    record = machine.record
+    if record is None or record.phase != MachinePhase.FAILED:
+        return 0.0
+    return max(0.0, REFUSED_SECONDS - (times.age(record.phase_since, now) or 0.0))
+
+
+def _going(machine: Machine, now: datetime) -> float:
+    """Seconds for which a slot still waits for an old server."""
+    if machine.gone:
+        return 0.0
+    since = machine.record.phase_since if machine.record is not None and machine.record.phase == MachinePhase.DELETING else None
+    return max(0.0, _DELETE_PATIENCE_SECONDS - (times.age(since, now) or 0.0))
+
+
+def _free(taken: set[int], count: int) -> list[int]:
+    free: list[int] = []
+    slot = 0
+    while len(free) < count:
+        if slot not in taken:
+            free.append(slot)
+        slot += 1
+    return free
+
+
+def dangling(table: MachineTable, servers: Known[tuple[Server, ...]], view: Known[SwarmView]) -> tuple[Known[Node], ...]:
+    """Rows of workers of ours whose machine certainly has no server. A row that is ready contradicts Nova and is left alone: both views must agree."""
+    alive = table.uids_with_server() | {s.metadata.get(MACHINE_UID) for s in servers.value}
+    return tuple(Known(n) for n in view.value.nodes if n.role == "worker" and n.machine_uid is not None and n.machine_uid not in alive and n.state != "ready")

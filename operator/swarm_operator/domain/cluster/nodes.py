@@ -1,0 +1,130 @@
+"""What the swarm itself is told: labels and availability of nodes, drains, removals, overlay networks, join tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain import times
+from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.remediation import Remediation
+from swarm_operator.domain.cluster.steps import (
+    ClearJoinMetadata,
+    CreateOverlay,
+    DeleteServer,
+    DrainNode,
+    RemoveNode,
+    RotateToken,
+    SetNode,
+    Step,
+    TokenRotated,
+)
+from swarm_operator.domain.facts import Known, Unknown
+from swarm_operator.domain.ownership import JOIN_TOKEN, NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, SWARM_STARTED
+from swarm_operator.domain.swarm import Node, SwarmView
+
+
+@dataclass(frozen=True)
+class Removal:
+    """`draining`: names of the machines that are waited for."""
+
+    steps: tuple[Step, ...]
+    draining: tuple[str, ...]
+
+
+def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The node's labels with ours set: those that we set before and want no more go, those of others stay."""
+    applied = {key for key in node.labels.get(NODE_LABEL_APPLIED, "").split(",") if key}
+    ours = {NODE_LABEL_APPLIED, NODE_LABEL_DRAINED}
+    labels = {key: value for key, value in node.labels.items() if key not in ours and (key not in applied or key in wanted)}
+    labels.update(wanted)
+    if wanted:
+        labels[NODE_LABEL_APPLIED] = ",".join(sorted(wanted))
+    return labels
+
+
+def set_nodes(spec: SwarmClusterSpec, keep: Sequence[Machine], now: datetime) -> tuple[Step, ...]:
+    """Labels and availability of the kept members. A drain or pause that somebody else set is left alone."""
+    pool_labels = {"": spec.managers.node_labels, **{pool.name: pool.node_labels for pool in spec.worker_pools}}
+    steps: list[Step] = []
+    for machine in keep:
+        node = machine.member
+        if node is None or node.state != "ready":
+            continue
+        labels = desired_labels(node, pool_labels.get(machine.id.pool, {}))
+        availability = "active" if NODE_LABEL_DRAINED in node.labels else node.availability
+        if machine.id.role == "Manager" and not spec.managers.schedulable:
+            availability = "drain"
+            labels[NODE_LABEL_DRAINED] = node.labels.get(NODE_LABEL_DRAINED) or times.stamp(now)
+        if labels != node.labels or availability != node.availability:
+            steps.append(SetNode(Known(node), node.role, availability, labels))
+    return tuple(steps)
+
+
+def overlays(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:
+    """Overlay networks that are missing, by name. One of that name with other properties is left alone: services may use it."""
+    present = {network.name for network in view.networks}
+    return tuple(CreateOverlay(n.name, n.attachable, n.encrypted, n.subnet) for n in spec.swarm.networks if n.name not in present)
+
+
+def remove_machines(
+    spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, remove: Sequence[Machine], remediation: Remediation, now: datetime
+) -> Removal:
+    """Drain, remove from the swarm, delete. Workers that may be members go only with the swarm's own view at hand. Highest slot first."""
+    steps: list[Step] = [DeleteServer(s, f"surplus-{s.value.id}", Reason.DELETED, "made twice") for s in table.surplus if s.value.task_state != "deleting"]
+    draining: list[str] = []
+    for machine in sorted(remove, key=lambda m: (m.id.role, m.id.pool, -m.id.slot, m.id.incarnation)):
+        server = machine.present
+        if server is None or server.task_state == "deleting":
+            continue
+        failure = remediation.failures.get(machine.uid)
+        because = failure.message if failure is not None else "not wanted any more"
+        delete = DeleteServer(Known(server), machine.uid, Reason.REPLACED if failure is not None else Reason.SCALED, because)
+        if machine.id.role == "Manager":
+            if SWARM_STARTED not in server.metadata:
+                steps.append(delete)
+            continue
+        if isinstance(machine.node, Unknown):
+            continue
+        node = machine.node.value
+        if node is None or node.state != "ready":
+            steps.append(delete)
+            continue
+        evidence = Known(node)
+        since = times.age(node.labels.get(NODE_LABEL_DRAINED), now)
+        if node.availability != "drain" or since is None:
+            steps.append(DrainNode(evidence, times.stamp(now), because))
+        elif _drained(observation, node) or since >= spec.drain_timeout_seconds:
+            steps += [RemoveNode(evidence, machine.uid, because), delete]
+        if not steps or steps[-1] is not delete:
+            draining.append(machine.id.server_name(observation.name))
+    return Removal(tuple(steps), tuple(draining))
+
+
+def _drained(observation: ClusterObservation, node: Node) -> bool:
+    """Whether the tasks were listed and none runs there."""
+    return isinstance(observation.tasks, Known) and not observation.tasks.value.get(node.id)
+
+
+def rotation(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> tuple[Step, ...]:
+    """Once every server that was given the token has joined (or had its time), make the token worthless and take it away."""
+    if not isinstance(observation.servers, Known) or not isinstance(observation.swarm, Known):
+        return ()
+    holders = [s for s in observation.servers.value if JOIN_TOKEN in s.metadata]
+    if not holders and not status.join.token_exposed:
+        return ()
+    timeout = spec.health_check.node_startup_timeout_seconds
+    for machine in table.machines:
+        server = machine.present
+        if isinstance(machine.server, Unknown):
+            return ()
+        if server is None or JOIN_TOKEN not in server.metadata or machine.member is not None or server.status == "ERROR" or machine.being_deleted:
+            continue
+        if (times.age(server.created, now) or 0.0) < timeout:
+            return ()
+    clear: tuple[Step, ...] = (ClearJoinMetadata(tuple(sorted(s.id for s in holders))),) if holders else ()
+    return (RotateToken(), *clear, TokenRotated())

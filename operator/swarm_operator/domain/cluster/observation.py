@@ -1,0 +1,84 @@
+"""What one reconcile of a SwarmCluster saw. Immutable, and free of secrets: it may be printed and logged.
+
+Does not: read anything (`controllers.cluster_gather` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port, Server
+from swarm_operator.domain.facts import Fact, Unknown
+from swarm_operator.domain.swarm import EngineInfo, SwarmView
+
+NOT_LOOKED_AT = Unknown(Reason.NOT_EVALUATED, "not looked at yet")
+
+
+@dataclass(frozen=True)
+class NetworkReferences:
+    """Ids of the existing Neutron objects that the spec names. `network_id` and `subnet_id` None: the operator makes them. `security_group_ids` None: likewise."""
+
+    network_id: str | None = None
+    subnet_id: str | None = None
+    external_network_id: str | None = None
+    security_group_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class MachineReferences:
+    """Ids of the flavor and image of one pool."""
+
+    flavor_id: str
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Which of the cluster's own Secrets are there. `ssh_public_key` is the public half in OpenSSH form. Contents stay in the controller."""
+
+    ssh: bool = False
+    ssh_public_key: str | None = None
+    tls: bool = False
+    tls_client_expiring: bool = False
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What a guest says of itself over ssh. `tls_in_force`: its engine was restarted with a valid certificate of the cluster's CA (managers)."""
+
+    engine: EngineInfo
+    tls_in_force: bool = False
+
+
+@dataclass(frozen=True)
+class ClusterObservation:
+    """Everything that `decide` may look at, apart from spec and status.
+
+    `servers_fresh`: the server list was read for this reconcile, not served from a cache. `guests` and `host_keys` are keyed by machine UID and hold only the machines that
+    were asked. `tasks`: running tasks of services that are not global, by node id; read only while a worker of ours is drained. `host_keys`: what the console (or the first contact) says, for machines without pinned keys. `ports` is read only while the managed network is being removed.
+    """
+
+    uid: str
+    name: str
+    generation: int
+    deleting: bool = False
+    finalizer: bool = False
+    credentials: Fact[None] = NOT_LOOKED_AT
+    network_references: Fact[NetworkReferences] = NOT_LOOKED_AT
+    machine_references: Mapping[str, Fact[MachineReferences]] = field(default_factory=dict)
+    servers: Fact[tuple[Server, ...]] = NOT_LOOKED_AT
+    servers_fresh: bool = False
+    networking: Fact[OwnedNetworking] = NOT_LOOKED_AT
+    keypair: Fact[KeyPair | None] = NOT_LOOKED_AT
+    secrets: Fact[Secrets] = NOT_LOOKED_AT
+    swarm: Fact[SwarmView] = NOT_LOOKED_AT
+    tasks: Fact[Mapping[str, int]] = NOT_LOOKED_AT
+    guests: Mapping[str, Fact[Guest]] = field(default_factory=dict)
+    host_keys: Mapping[str, Fact[tuple[str, ...]]] = field(default_factory=dict)
+    ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
+
+    def guest(self, machine_uid: str) -> Fact[Guest]:
+        """What is known of a guest."""
+        return self.guests.get(machine_uid, NOT_LOOKED_AT)

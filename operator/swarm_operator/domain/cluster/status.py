@@ -1,0 +1,140 @@
+"""The observed facts as status carries them. Stable: the same observation gives the same status, or a steady cluster would be written for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from swarm_operator.api.cluster import InfrastructureStatus, JoinStatus, MachinePhase, MachineStatus, RoleCount, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.domain import times
+from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
+from swarm_operator.domain.cluster.machines import Machine
+from swarm_operator.domain.cluster.membership import Membership
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.remediation import Remediation
+from swarm_operator.domain.facts import Known, Unknown
+from swarm_operator.domain.ownership import JOIN_TOKEN
+
+_MEMBER_PHASES = frozenset({MachinePhase.READY, MachinePhase.DOWN, MachinePhase.DRAINING})
+
+
+def observed_status(
+    spec: SwarmClusterSpec,
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    membership: Membership,
+    infrastructure: InfrastructureStatus,
+    remediation: Remediation,
+    messages: Mapping[str, str],
+    now: datetime,
+) -> SwarmClusterStatus:
+    """Everything but the conditions and observedGeneration."""
+    leaving = {m.uid for m in membership.remove}
+    shown = [m for m in (*membership.keep, *membership.remove) if not (m.uid in leaving and m.gone)]
+    shown += [m for m in membership_waiting(membership) if m.uid not in {s.uid for s in shown}]
+    nodes = [_record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), now) for m in sorted(shown, key=lambda m: m.id)]
+    desired_workers = sum(pool.replicas for pool in spec.worker_pools)
+    ready = [n for n in nodes if n.phase == MachinePhase.READY]
+    view = observation.swarm.value if isinstance(observation.swarm, Known) else None
+    exposed = status.join.token_exposed or (isinstance(observation.servers, Known) and any(JOIN_TOKEN in s.metadata for s in observation.servers.value))
+    return status.model_copy(
+        update={
+            "managers": _count(spec.managers.replicas, sum(n.role == "Manager" for n in ready)),
+            "workers": _count(desired_workers, sum(n.role == "Worker" for n in ready)),
+            "endpoint": _endpoint(spec, observation, membership) or status.endpoint,
+            "swarm_id": view.swarm_id if view is not None else status.swarm_id,
+            "engine_version": (view.engine_version or None) if view is not None else status.engine_version,
+            "engine_api_version": (view.engine_api_version or None) if view is not None else status.engine_api_version,
+            "infrastructure": infrastructure,
+            "join": JoinStatus(token_exposed=exposed, rotated_at=status.join.rotated_at),
+            "nodes": nodes,
+        }
+    )
+
+
+def membership_waiting(membership: Membership) -> tuple[Machine, ...]:
+    """Removed machines without server whose slot still waits for its next holder: their record tells why (Nova's fault text) and counts the incarnations."""
+    slots = {(m.role, m.pool, m.slot) for m in membership.waiting}
+    return tuple(m for m in membership.remove if m.gone and (m.id.role, m.id.pool, m.id.slot) in slots)
+
+
+def _count(desired: int, ready: int) -> RoleCount:
+    return RoleCount(desired=desired, ready=ready, summary=f"{ready}/{desired}")
+
+
+def _endpoint(spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership) -> str | None:
+    for machine in membership.keep:
+        if machine.id.role == "Manager" and isinstance(observation.swarm, Known):
+            address = reachable_address(spec, observation.uid, machine, observation.networking)
+            if address is not None:
+                return f"tcp://{address}:{ENGINE_PORT}"
+    return None
+
+
+def _phase(machine: Machine, observation: ClusterObservation, leaving: bool, remediation: Remediation) -> MachinePhase:
+    server, record = machine.present, machine.record
+    if machine.being_deleted and server is not None:
+        return MachinePhase.DELETING
+    if isinstance(machine.server, Unknown) and server is None:
+        return record.phase if record is not None else MachinePhase.PENDING
+    if server is None:
+        return MachinePhase.FAILED if machine.was_created or (record is not None and record.phase == MachinePhase.FAILED) else MachinePhase.PENDING
+    if server.status == "ERROR":
+        return MachinePhase.FAILED
+    if isinstance(machine.node, Known) and machine.node.value is not None:
+        if machine.node.value.state != "ready":
+            return MachinePhase.DOWN
+        return MachinePhase.DRAINING if leaving else MachinePhase.READY
+    if isinstance(machine.node, Unknown) and record is not None and record.phase in _MEMBER_PHASES:
+        return record.phase
+    if server.status == "BUILD":
+        return MachinePhase.BUILDING
+    if machine.uid in remediation.failures or not is_up(machine):
+        return MachinePhase.FAILED
+    return MachinePhase.JOINING if isinstance(observation.guest(machine.uid), Known) else MachinePhase.BOOTING
+
+
+def _message(machine: Machine, phase: MachinePhase, remediation: Remediation, waiting_for: str) -> str:
+    failure = remediation.failures.get(machine.uid)
+    if failure is not None:
+        return failure.message
+    if phase == MachinePhase.FAILED:
+        server = machine.present
+        return f"Nova status {server.status}" if server is not None else (machine.record.message if machine.record is not None else "")
+    return waiting_for if phase in (MachinePhase.BOOTING, MachinePhase.JOINING) else ""
+
+
+def _record(
+    spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, leaving: bool, remediation: Remediation, waiting_for: str, now: datetime
+) -> MachineStatus:
+    server, node, old = machine.present, machine.member, machine.record
+    phase = _phase(machine, observation, leaving, remediation)
+    manager = machine.id.role == "Manager"
+    floating = reachable_address(spec, observation.uid, machine, observation.networking) if manager and spec.managers.floating_ip.enabled else None
+    return MachineStatus(
+        name=machine.id.server_name(observation.name),
+        role=machine.id.role,
+        pool=machine.id.pool,
+        slot=machine.id.slot,
+        incarnation=machine.id.incarnation,
+        machine_uid=machine.uid,
+        server_id=server.id if server is not None else (old.server_id if old is not None else None),
+        node_id=node.id if node is not None else (old.node_id if old is not None else None),
+        address=server.fixed[0] if server is not None and server.fixed else (old.address if old is not None else None),
+        floating_ip=floating or (old.floating_ip if old is not None and manager else None),
+        phase=phase,
+        phase_since=old.phase_since if old is not None and old.phase == phase else times.stamp(now),
+        created_at=_created(machine),
+        message=_message(machine, phase, remediation, waiting_for)[:1024],
+        engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
+        host_keys=list(old.host_keys) if old is not None else [],
+        engine_configured=(old is not None and old.engine_configured) or (manager and node is not None),
+    )
+
+
+def _created(machine: Machine) -> str | None:
+    """Our own time of asking where we know it, for the settle delay; Nova's where status was lost."""
+    if machine.record is not None and machine.record.created_at is not None:
+        return machine.record.created_at
+    moment = times.parse(machine.created_at)
+    return times.stamp(moment) if moment is not None else None
