@@ -172,7 +172,7 @@ class ManagersSpec(ApiModel):
 class WorkerPool(ApiModel):
     """A group of equal workers."""
 
-    model_config = ConfigDict(json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so")))
+    model_config = ConfigDict(json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name")))
 
     name: Annotated[str, Field(min_length=1, max_length=24, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         description="Name of the pool; part of server names."
@@ -276,19 +276,21 @@ class SwarmClusterSpec(ApiModel):
     )
 
     identity_ref: IdentityRef = Field(description="Credentials of the OpenStack cloud.")
-    network: NetworkSpec = Field(default_factory=NetworkSpec, description="Network of the servers.")
-    security_groups: SecurityGroupsSpec = Field(default_factory=SecurityGroupsSpec, description="Security groups of the servers.")
-    ssh: SshSpec = Field(default_factory=SshSpec, description="ssh access to the guests.")
-    machine: MachineSpec = Field(description="Template of every server.")
-    managers: ManagersSpec = Field(default_factory=ManagersSpec, description="Managers.")
+    network: NetworkSpec = Field(default_factory=NetworkSpec, description="Network of the servers: made for this cluster, or one that exists.")
+    security_groups: SecurityGroupsSpec = Field(
+        default_factory=SecurityGroupsSpec, description="Security groups of the servers: one made for this cluster, or some that exist."
+    )
+    ssh: SshSpec = Field(default_factory=SshSpec, description="How the operator reaches the servers by ssh, to set them up and to repair them.")
+    machine: MachineSpec = Field(description="What servers are made of: flavor, image and so on. Managers and pools can differ from it in parts.")
+    managers: ManagersSpec = Field(default_factory=ManagersSpec, description="The managers, which hold the state of the swarm.")
     worker_pools: list[WorkerPool] = Field(
         default_factory=list,
         max_length=32,
-        description="Worker pools.",
+        description="Groups of equal workers. Change `replicas` to scale; new workers join, workers that go are drained first.",
         json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
     engine: EngineSpec = Field(default_factory=EngineSpec, description="Docker engine settings. Apply to servers made after a change.")
-    swarm: SwarmSpec = Field(default_factory=SwarmSpec, description="Swarm settings.")
+    swarm: SwarmSpec = Field(default_factory=SwarmSpec, description="Settings of the swarm, and its overlay networks.")
     join: Literal["SSH", "Metadata"] = Field(
         default="SSH",
         description="SSH: the operator joins workers over ssh. Metadata: workers read manager address and token from server metadata; the operator rotates the token after each batch.",
@@ -299,7 +301,7 @@ class SwarmClusterSpec(ApiModel):
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete", description="Delete: remove everything made for the cluster. Retain: leave servers and network behind."
     )
-    paused: bool = Field(default=False, description="Change nothing while true.")
+    paused: bool = Field(default=False, description="While true the operator changes nothing; it still reports status.")
 
 
 class MachinePhase(StrEnum):

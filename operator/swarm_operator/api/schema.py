@@ -99,11 +99,12 @@ def _merged(base: Schema, over: Schema) -> Schema:
 
 
 def _worth_a_default(schema: Schema, default: Any) -> bool:
-    """An empty list, map or string says nothing that absence does not. An empty object matters when defaults or transition rules live below it."""
+    """An empty list, map or string says nothing that absence does not. An empty object matters where defaults live below it, or rules name what is in it."""
     if default is None or default in ([], ""):
         return False
     if default == {}:
-        return bool(schema.get(CEL_RULES)) or any("default" in child for child in schema.get("properties", {}).values())
+        fields = schema.get("properties", {})
+        return bool(fields) and (CEL_RULES in schema or any("default" in field for field in fields.values()))
     return True
 
 

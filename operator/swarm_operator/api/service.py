@@ -178,12 +178,15 @@ class SwarmServiceSpec(ApiModel):
     )
     placement: Placement = Field(default_factory=Placement, description="Where tasks may run.")
     networks: list[NetworkAttachment] = Field(
-        default_factory=list, max_length=32, description="Networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+        default_factory=list,
+        max_length=32,
+        description="Networks that the tasks are attached to; none but the default ones when empty.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
     ports: list[PortConfig] = Field(
         default_factory=list,
         max_length=128,
-        description="Published ports.",
+        description="Ports that are published on nodes.",
         json_schema_extra=schema_extra(
             cel(
                 "self.all(p, p.publishedPort == 0 || self.exists_one(q, q.publishedPort == p.publishedPort && q.protocol == p.protocol))",
@@ -204,7 +207,7 @@ class SwarmServiceSpec(ApiModel):
     )
     deletion_policy: Literal["Delete", "Retain"] = Field(default="Delete", description="Remove the service with this object, or leave it running.")
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=604800)] = Field(default=600, description="Without progress for so long the service is Stalled.")
-    paused: bool = Field(default=False, description="Change nothing while true.")
+    paused: bool = Field(default=False, description="While true the operator changes nothing; it still reports status.")
 
 
 class ReplicaStatus(ApiModel):
