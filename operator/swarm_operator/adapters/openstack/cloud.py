@@ -1,0 +1,69 @@
+"""`OpenStackClouds` and `OpenStackCloud`: the ports' `Clouds` and `Cloud`."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from swarm_operator.adapters.openstack.compute import ComputeCalls
+from swarm_operator.adapters.openstack.network import NetworkCalls
+from swarm_operator.adapters.openstack.references import ReferenceCalls
+from swarm_operator.adapters.openstack.session import TIMEOUTS, ApiSession, Observe, open_session
+from swarm_operator.domain.cloud import ServerRequest
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+
+MOST_CREDENTIALS: Final = 256
+"""Credentials kept at once; beyond that the one unused for longest is opened anew when it is wanted."""
+
+
+class OpenStackCloud(ComputeCalls, NetworkCalls, ReferenceCalls):
+    """`ports.compute.Cloud` for one credential. Safe for use by many threads."""
+
+    def __init__(self, api: ApiSession) -> None:
+        ComputeCalls.__init__(self, api)
+        NetworkCalls.__init__(self, api)
+        ReferenceCalls.__init__(self, api)
+
+    def check_credentials(self) -> None:
+        """See `ports.compute.Cloud`."""
+        self._api.check_credentials()
+
+    def create_server(self, request: ServerRequest) -> str:
+        """See `ports.compute.Cloud`."""
+        try:
+            return super().create_server(request)
+        except ExternalError as error:
+            if error.kind in (ErrorKind.INVALID, ErrorKind.NOT_FOUND):
+                self.forget_references()  # the image or flavor may have been replaced within the minute that names are remembered
+            raise
+
+
+def _no_observer(system: str, operation: str, outcome: str, seconds: float) -> None:
+    """Figures go nowhere."""
+
+
+class OpenStackClouds:
+    """`ports.compute.Clouds`: one `OpenStackCloud`, and so one token and one server list, per credential."""
+
+    def __init__(self, observe: Observe = _no_observer, timeouts: tuple[float, float] = TIMEOUTS) -> None:
+        self._observe = observe
+        self._timeouts = timeouts
+        self._lock = threading.Lock()
+        self._clouds: OrderedDict[str, OpenStackCloud] = OrderedDict()
+
+    def open(self, clouds_yaml: bytes, cloud_name: str, cacert: bytes | None) -> OpenStackCloud:
+        """See `ports.compute.Clouds`. A changed Secret is another credential: its Cloud is new, with a token of its own."""
+        digest = hashlib.sha256()
+        for part in (clouds_yaml, cloud_name.encode(), cacert or b""):
+            digest.update(len(part).to_bytes(8, "big") + part)
+        key = digest.hexdigest()
+        with self._lock:
+            cloud = self._clouds.get(key)
+            if cloud is None:
+                cloud = self._clouds[key] = OpenStackCloud(open_session(clouds_yaml, cloud_name, cacert, self._observe, self._timeouts))
+            self._clouds.move_to_end(key)
+            while len(self._clouds) > MOST_CREDENTIALS:
+                self._clouds.popitem(last=False)
+            return cloud

@@ -1,0 +1,129 @@
+"""Nova (Compute API 2.1, OpenStack Stein and later)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from swarm_operator.adapters.openstack import convert
+from swarm_operator.adapters.openstack.errors import Effect, external
+from swarm_operator.adapters.openstack.session import ApiSession, Json
+from swarm_operator.adapters.openstack.sharedlist import SharedList
+from swarm_operator.domain.cloud import KeyPair, Server, ServerRequest
+from swarm_operator.domain.errors import ErrorKind
+from swarm_operator.domain.ownership import CLUSTER_UID
+
+BASE: Final = "2.1"
+LISTING: Final = "2.69"
+"""From here on Nova lists servers of a cell that is down as stubs; below, it leaves them out without a word, and they would look deleted (Nova API guide, "Down cells").
+It does so only for a request without filters, sorting or paging parameters, hence the plain list."""
+CACHE_SECONDS: Final = 2.0
+
+
+class ComputeCalls:
+    """The Nova half of `ports.compute.Cloud`."""
+
+    def __init__(self, api: ApiSession) -> None:
+        self._api = api
+        self._servers: SharedList[tuple[Server, ...]] = SharedList(self._fetch_servers, CACHE_SECONDS)
+
+    def list_servers(self, cluster_uid: str, *, fresh: bool = False) -> tuple[Server, ...]:
+        """See `ports.compute.Cloud`. Without `fresh` at most two seconds old, and never older than the last write through this object."""
+        return tuple(server for server in self._servers.get(fresh=fresh) if server.metadata.get(CLUSTER_UID) == cluster_uid)
+
+    def find_servers_by_name(self, name: str) -> tuple[Server, ...]:
+        """See `ports.compute.Cloud`; from a fresh list, since Nova's name filter would drop servers of a cell that is down."""
+        return tuple(server for server in self._servers.get(fresh=True) if server.name == name)
+
+    def create_server(self, request: ServerRequest) -> str:
+        """See `ports.compute.Cloud`."""
+        server: dict[str, Any] = {
+            "name": request.name,
+            "flavorRef": request.flavor_id,
+            "imageRef": request.image_id,
+            "networks": [{"uuid": request.network_id}],
+            "key_name": request.key_name,
+            "security_groups": [{"name": group} for group in request.security_groups],  # Nova takes an id here as well as a name
+            "metadata": request.metadata,
+            "user_data": base64.b64encode(request.user_data.encode()).decode(),
+            "config_drive": request.config_drive,
+        }
+        if request.availability_zone is not None:
+            server["availability_zone"] = request.availability_zone
+        try:
+            body = self._call_json("POST", "/servers", "server.create", f"create server {request.name}", Effect.CREATE, {"server": server})
+        finally:
+            self._servers.invalidate()
+        return _id(body, "server", f"create server {request.name}")
+
+    def delete_server(self, server_id: str) -> None:
+        """See `ports.compute.Cloud`."""
+        self._delete(f"/servers/{_segment(server_id)}", "server.delete", f"delete server {server_id}")
+        self._servers.invalidate()
+
+    def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
+        """See `ports.compute.Cloud`."""
+        path = f"/servers/{_segment(server_id)}/metadata"
+        self._call_json("POST", path, "server.metadata.update", f"set metadata of server {server_id}", Effect.WRITE, {"metadata": values})
+        self._servers.invalidate()
+
+    def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
+        """See `ports.compute.Cloud`."""
+        for key in keys:
+            self._delete(f"/servers/{_segment(server_id)}/metadata/{_segment(key)}", "server.metadata.delete", f"delete metadata {key} of server {server_id}")
+        self._servers.invalidate()
+
+    def console_output(self, server_id: str) -> str:
+        """See `ports.compute.Cloud`. CONFLICT while the server is not built yet."""
+        body = self._call_json(
+            "POST", f"/servers/{_segment(server_id)}/action", "server.console", f"read console of server {server_id}", Effect.READ, {"os-getConsoleOutput": {}}
+        )
+        return str(body.get("output") or "")
+
+    def get_keypair(self, name: str) -> KeyPair | None:
+        """The key pair of that name, or None."""
+        response = self._api.call(
+            "compute",
+            "GET",
+            f"/os-keypairs/{_segment(name)}",
+            operation="compute.keypair.get",
+            what=f"get key pair {name}",
+            effect=Effect.READ,
+            microversion=BASE,
+            accept=(404,),
+        )
+        return None if response.status_code == 404 else convert.key_pair(response.json()["keypair"])
+
+    def create_keypair(self, name: str, public_key: str) -> None:
+        """CONFLICT when there is one of that name."""
+        body = {"keypair": {"name": name, "public_key": public_key}}
+        self._call_json("POST", "/os-keypairs", "keypair.create", f"create key pair {name}", Effect.CREATE, body)
+
+    def delete_keypair(self, name: str) -> None:
+        """Already gone is no error."""
+        self._delete(f"/os-keypairs/{_segment(name)}", "keypair.delete", f"delete key pair {name}")
+
+    def _fetch_servers(self) -> tuple[Server, ...]:
+        items = self._api.list_all("compute", "/servers/detail", "servers", operation="compute.server.list", what="list servers", microversion=LISTING)
+        if any("metadata" not in item for item in items):
+            raise external(ErrorKind.TRANSIENT, "list servers: Nova can't read all of them, a cell is down")
+        return tuple(convert.server(item) for item in items)
+
+    def _call_json(self, method: str, path: str, operation: str, what: str, effect: Effect, json: Json) -> Json:
+        return self._api.call_json("compute", method, path, operation=f"compute.{operation}", what=what, effect=effect, json=json, microversion=BASE)
+
+    def _delete(self, path: str, operation: str, what: str) -> None:
+        self._api.call("compute", "DELETE", path, operation=f"compute.{operation}", what=what, effect=Effect.WRITE, microversion=BASE, accept=(404,))
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _id(body: Json, key: str, what: str) -> str:
+    value = (body.get(key) or {}).get("id")
+    if not isinstance(value, str):
+        raise external(ErrorKind.AMBIGUOUS, f"{what}: the answer holds no id")
+    return value
