@@ -43,8 +43,8 @@ class Swarm(Protocol):
     def list_services(self) -> list[Json]:
         """`GET /services?status=true`."""
 
-    def list_tasks(self, service_id: str | None = None) -> list[Json]:
-        """`GET /tasks`, of one service where given."""
+    def list_tasks(self, service_id: str | None = None, *, up_to_date: bool = False) -> list[Json]:
+        """`GET /tasks`, of one service where given; with `up_to_date` only those that the engine says carry the service's present spec."""
 
     def inspect_service(self, service_id: str) -> Json | None:
         """`GET /services/{id}`, None where it is gone."""

@@ -1,0 +1,228 @@
+"""The `Swarm` port on a manager's Docker Engine API (v1.41 and later, reference: Docker Engine API, Swarm, Node, Service, Task, Network, System)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+from swarm_operator.adapters.docker.transport import Transport, timed_out, translated
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
+from swarm_operator.domain.swarm import Node, OverlayInfo, SwarmView
+from swarm_operator.ports.swarm import Json, Swarm, SwarmEvent, TlsMaterial
+
+_PREDEFINED = ("host", "bridge")
+_ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+_EVENT_TYPES = ("service", "node", "network", "secret", "config")
+
+
+class DockerSwarms:
+    """Opens swarms over mutual TLS."""
+
+    def open(self, endpoints: list[str], tls: TlsMaterial) -> Swarm:
+        """See `ports.swarm.Swarms`."""
+        return DockerSwarm(Transport(endpoints, tls))
+
+
+class DockerSwarm:
+    """One swarm through any of its managers."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    # -- reading
+
+    def view(self, *, with_tasks: bool = False) -> SwarmView:
+        info = self._http.get("/info")
+        version = self._http.get("/version")
+        nodes = self._http.get("/nodes")
+        networks = self._http.get("/networks", filters=_filters(scope=["swarm"]))
+        known = {n.get("Name") for n in networks}
+        # The swarm's own entries for `host` and `bridge` are left out of the list but found by name (seen on 20.10).
+        networks += [n for n in (self._optional(f"/networks/{name}", scope="swarm") for name in _PREDEFINED if name not in known) if n is not None]
+        swarm = info.get("Swarm") or {}
+        return SwarmView(
+            swarm_id=str((swarm.get("Cluster") or {}).get("ID", "")),
+            nodes=tuple(_node(n) for n in nodes),
+            networks=tuple(_network(n) for n in networks),
+            running_tasks_by_node=self._running_by_node() if with_tasks else {},
+            engine_version=str(version.get("Version", "")),
+            engine_api_version=str(version.get("ApiVersion", "")),
+        )
+
+    def list_services(self) -> list[Json]:
+        services: list[Json] = self._http.get("/services", status="true")
+        return services
+
+    def list_tasks(self, service_id: str | None = None, *, up_to_date: bool = False) -> list[Json]:
+        filters: dict[str, list[str]] = {}
+        if service_id is not None:
+            filters["service"] = [service_id]
+        if up_to_date:
+            # The server applies IsTaskDirty; the Docker CLI's progress bar relies on it as well (docker/cli cli/command/service/progress).
+            filters["_up-to-date"] = ["true"]
+        tasks: list[Json] = self._http.get("/tasks", filters=_filters(**filters))
+        return tasks
+
+    def inspect_service(self, service_id: str) -> Json | None:
+        service: Json | None = self._optional(f"/services/{quote(service_id, safe='')}")
+        return service
+
+    def join_token(self, role: str) -> str:
+        swarm = self._http.get("/swarm")
+        return str(swarm["JoinTokens"]["Manager" if role.lower() == "manager" else "Worker"])
+
+    def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
+        """See `ports.swarm.Swarm`. A connection is not trusted for longer than `timeout` seconds of silence: it is opened again, from the time of the last event on, so
+        that a dead peer is noticed by the connect, and nothing within the engine's buffer is missed. Events may come twice. The first item is None, once connected."""
+        since: dict[str, str] = {}
+        while True:
+            response = self._http.stream("/events", read_timeout=timeout, filters=_filters(scope=["swarm"], type=list(_EVENT_TYPES)), **since)
+            try:
+                since = since or _from_header(response.headers.get("Date"))
+                yield None
+                with translated("GET"):
+                    for line in response.iter_lines(chunk_size=65536):
+                        if not line:
+                            continue
+                        entry = json.loads(line)
+                        if entry.get("timeNano"):
+                            since = {"since": _after(int(entry["timeNano"]))}
+                        yield _event(entry)
+                raise ExternalError(ErrorKind.TRANSIENT, "docker", "the manager ended the event stream")
+            except ExternalError as error:
+                if not timed_out(error.__cause__ or error):
+                    raise
+            finally:
+                response.close()
+
+    # -- writing
+
+    def create_service(self, spec: Json) -> str:
+        return str(self._http.post("/services/create", spec)["ID"])
+
+    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
+        answer = self._http.post(f"/services/{quote(service_id, safe='')}/update", spec, version=version)
+        return [str(w) for w in (answer or {}).get("Warnings") or ()]
+
+    def remove_service(self, service_id: str) -> None:
+        self._gone_is_fine(f"/services/{quote(service_id, safe='')}")
+
+    def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None:
+        body = {"Role": role, "Availability": availability, "Labels": labels}
+        self._http.post(f"/nodes/{quote(node_id, safe='')}/update", body, version=version)
+
+    def remove_node(self, node_id: str, *, force: bool = False) -> None:
+        self._gone_is_fine(f"/nodes/{quote(node_id, safe='')}", force="true" if force else "false")
+
+    def rotate_join_token(self, role: str) -> None:
+        swarm = self._http.get("/swarm")
+        which = "rotateManagerToken" if role.lower() == "manager" else "rotateWorkerToken"
+        self._http.post("/swarm/update", swarm["Spec"], version=swarm["Version"]["Index"], **{which: "true"})
+
+    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str:
+        body: Json = {
+            "Name": name,
+            "Driver": "overlay",
+            "Attachable": attachable,
+            "CheckDuplicate": True,
+            "Labels": labels,
+            "Options": {"encrypted": ""} if encrypted else {},
+        }
+        if subnet is not None:
+            body["IPAM"] = {"Driver": "default", "Config": [{"Subnet": subnet}]}
+        return str(self._http.post("/networks/create", body)["Id"])
+
+    def close(self) -> None:
+        self._http.close()
+
+    # -- parts
+
+    def _optional(self, path: str, **params: Any) -> Any:
+        try:
+            return self._http.get(path, **params)
+        except ExternalError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+
+    def _gone_is_fine(self, path: str, **params: Any) -> None:
+        try:
+            self._http.delete(path, **params)
+        except ExternalError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+
+    def _running_by_node(self) -> dict[str, int]:
+        """Tasks wanted and not ended, by node. A task without a slot belongs to a global service and does not move when its node drains."""
+        counts: dict[str, int] = {}
+        for task in self._http.get("/tasks", filters=_filters(**{"desired-state": ["running"]})):
+            node = task.get("NodeID")
+            if node and task.get("Slot") and (task.get("Status") or {}).get("State") not in _ENDED:
+                counts[node] = counts.get(node, 0) + 1
+        return counts
+
+
+def _after(nanoseconds: int) -> str:
+    """The instant after an event, in the form of the `since` parameter (seconds.nanoseconds), so that the event itself does not come again."""
+    return f"{(nanoseconds + 1) // 1_000_000_000}.{(nanoseconds + 1) % 1_000_000_000:09d}"
+
+
+def _from_header(date: str | None) -> dict[str, str]:
+    """`since` by the engine's own clock, from its HTTP Date header: ours may differ."""
+    if not date:
+        return {}
+    return {"since": str(int(parsedate_to_datetime(date).timestamp()))}
+
+
+def _filters(**filters: list[str]) -> str:
+    return json.dumps(filters)
+
+
+def _node(raw: Json) -> Node:
+    spec, description, status = raw.get("Spec") or {}, raw.get("Description") or {}, raw.get("Status") or {}
+    manager = raw.get("ManagerStatus") or {}
+    engine = description.get("Engine") or {}
+    return Node(
+        id=str(raw["ID"]),
+        hostname=str(description.get("Hostname", "")),
+        role=str(spec.get("Role", "")),
+        availability=str(spec.get("Availability", "")),
+        state=str(status.get("State", "unknown")),
+        version=int(raw["Version"]["Index"]),
+        address=str(status.get("Addr", "")),
+        leader=bool(manager.get("Leader", False)),
+        reachability=str(manager.get("Reachability", "")),
+        engine_version=str(engine.get("EngineVersion", "")),
+        labels=dict(spec.get("Labels") or {}),
+        machine_uid=(engine.get("Labels") or {}).get(ENGINE_LABEL_MACHINE),
+        message=str(status.get("Message", "")),
+    )
+
+
+def _network(raw: Json) -> OverlayInfo:
+    options = raw.get("Options") or {}
+    return OverlayInfo(
+        id=str(raw["Id"]),
+        name=str(raw["Name"]),
+        driver=str(raw.get("Driver", "")),
+        attachable=bool(raw.get("Attachable", False)),
+        encrypted="encrypted" in options,
+        labels=dict(raw.get("Labels") or {}),
+    )
+
+
+def _event(raw: Json) -> SwarmEvent:
+    actor = raw.get("Actor") or {}
+    return SwarmEvent(
+        type=str(raw.get("Type", "")),
+        action=str(raw.get("Action", "")),
+        actor_id=str(actor.get("ID", "")),
+        attributes={str(k): str(v) for k, v in (actor.get("Attributes") or {}).items()},
+    )
+
+
+__all__ = ["DockerSwarm", "DockerSwarms"]

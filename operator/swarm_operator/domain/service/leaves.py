@@ -1,0 +1,152 @@
+"""The table of ServiceSpec leaves that a SwarmService declares: where each lives, how it is rendered, and when two values of it mean the same.
+
+A further field of the ServiceSpec is one more row here (and its field in `api.service`); render, compare and patch read only this table. What is not in the table is
+nobody's business here and survives every update as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from swarm_operator.api.service import RollbackConfig, SwarmServiceSpec, UpdateConfig
+from swarm_operator.domain.service import canonical
+from swarm_operator.domain.service.canonical import SECOND, Canon, Raw
+
+
+class Unmanaged:
+    """The type of UNMANAGED."""
+
+    def __repr__(self) -> str:
+        return "UNMANAGED"
+
+
+UNMANAGED: Final = Unmanaged()
+"""Rendered where the manifest leaves a leaf to others: it is neither compared nor written."""
+
+
+@dataclass(frozen=True)
+class RenderContext:
+    """What rendering needs besides the manifest: swarm network ids by name."""
+
+    networks: Mapping[str, str] = field(default_factory=dict)
+
+
+def _keep(live: Canon, _desired: Canon) -> Canon:
+    return live
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf.
+
+    name: the manifest's field, for messages. path: keys in the ServiceSpec. render: raw value, None for the engine's default, or UNMANAGED. canonical: see that module.
+    align: drops from the live form what the desired form leaves open. merge: the value is a struct that is written over the live one, so that keys we do not know
+    survive. shown: values may appear in Events and status (never for what can hold a secret).
+    """
+
+    name: str
+    path: tuple[str, ...]
+    render: Callable[[SwarmServiceSpec, RenderContext], Raw]
+    canonical: Callable[[Raw], Canon]
+    align: Callable[[Canon, Canon], Canon] = _keep
+    merge: bool = False
+    shown: bool = False
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a change replaces tasks (swarmkit `orchestrator.IsTaskDirty`: the task template or the endpoint spec). A placement that a task's node still meets is
+        exempt there; it counts as restarting here, which errs on the careful side."""
+        return self.path[0] in ("TaskTemplate", "EndpointSpec")
+
+
+def _seconds(value: int | None) -> int | None:
+    return None if value is None else value * SECOND
+
+
+def _update(config: UpdateConfig | RollbackConfig | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    return {
+        "Parallelism": config.parallelism,
+        "Delay": config.delay_seconds * SECOND,
+        "FailureAction": config.failure_action,
+        "Monitor": config.monitor_seconds * SECOND,
+        "MaxFailureRatio": config.max_failure_ratio,
+        "Order": config.order,
+    }
+
+
+def _restart(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
+    policy = spec.restart_policy
+    if policy is None:
+        return None
+    return {
+        "Condition": policy.condition,
+        "Delay": policy.delay_seconds * SECOND,
+        "MaxAttempts": policy.max_attempts,
+        "Window": policy.window_seconds * SECOND,
+    }
+
+
+def _networks(spec: SwarmServiceSpec, context: RenderContext) -> Raw:
+    out = []
+    for attachment in spec.networks:
+        entry: dict[str, Any] = {"Target": context.networks[attachment.name]}
+        if attachment.aliases:
+            entry["Aliases"] = list(attachment.aliases)
+        out.append(entry)
+    return out or None
+
+
+def _ports(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
+    out = []
+    for port in spec.ports:
+        entry: dict[str, Any] = {"Protocol": port.protocol, "TargetPort": port.target_port, "PublishMode": port.publish_mode}
+        if port.name:
+            entry["Name"] = port.name
+        if port.published_port:
+            entry["PublishedPort"] = port.published_port
+        out.append(entry)
+    return out or None
+
+
+def _replicas(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
+    return spec.replicas if spec.mode == "replicated" and spec.replicas is not None else UNMANAGED
+
+
+CONTAINER: Final = ("TaskTemplate", "ContainerSpec")
+PLACEMENT: Final = ("TaskTemplate", "Placement")
+
+LEAVES: Final[tuple[Leaf, ...]] = (
+    Leaf("image", (*CONTAINER, "Image"), lambda s, _: s.image, canonical.image, align=canonical.open_digest, shown=True),
+    Leaf("command", (*CONTAINER, "Command"), lambda s, _: list(s.command) or None, canonical.sequence),
+    Leaf("args", (*CONTAINER, "Args"), lambda s, _: list(s.args) or None, canonical.sequence),
+    Leaf("env", (*CONTAINER, "Env"), lambda s, _: [f"{e.name}={e.value}" for e in s.env] or None, canonical.environment),
+    Leaf("workingDir", (*CONTAINER, "Dir"), lambda s, _: s.working_dir or None, canonical.text, shown=True),
+    Leaf("user", (*CONTAINER, "User"), lambda s, _: s.user or None, canonical.text, shown=True),
+    Leaf("hostname", (*CONTAINER, "Hostname"), lambda s, _: s.hostname or None, canonical.text, shown=True),
+    Leaf("containerLabels", (*CONTAINER, "Labels"), lambda s, _: dict(s.container_labels) or None, canonical.string_map),
+    Leaf(
+        "stopGracePeriodSeconds",
+        (*CONTAINER, "StopGracePeriod"),
+        lambda s, _: _seconds(s.stop_grace_period_seconds),
+        canonical.stop_grace_period,
+    ),
+    Leaf("placement.constraints", (*PLACEMENT, "Constraints"), lambda s, _: list(s.placement.constraints) or None, canonical.constraints),
+    Leaf(
+        "placement.preferences",
+        (*PLACEMENT, "Preferences"),
+        lambda s, _: [{"Spread": {"SpreadDescriptor": p.spread}} for p in s.placement.preferences] or None,
+        canonical.preferences,
+    ),
+    Leaf("placement.maxReplicas", (*PLACEMENT, "MaxReplicas"), lambda s, _: s.placement.max_replicas or None, canonical.count, shown=True),
+    Leaf("networks", ("TaskTemplate", "Networks"), _networks, canonical.networks),
+    Leaf("restartPolicy", ("TaskTemplate", "RestartPolicy"), _restart, canonical.restart_policy, merge=True),
+    Leaf("replicas", ("Mode", "Replicated", "Replicas"), _replicas, canonical.replicas, shown=True),
+    Leaf("updateConfig", ("UpdateConfig",), lambda s, _: _update(s.update_config), canonical.update_config, merge=True),
+    Leaf("rollbackConfig", ("RollbackConfig",), lambda s, _: _update(s.rollback_config), canonical.update_config, merge=True),
+    Leaf("endpointMode", ("EndpointSpec", "Mode"), lambda s, _: None if s.endpoint_mode == "vip" else s.endpoint_mode, canonical.endpoint_mode, shown=True),
+    Leaf("ports", ("EndpointSpec", "Ports"), _ports, canonical.ports),
+)
