@@ -62,9 +62,7 @@ def run(argv: Sequence[str], *, name: str, env: Mapping[str, str] | None = None,
 
     Raises LabError with the end of its output when it fails.
     """
-    done = subprocess.run(
-        list(argv), env=environment(name, env), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    done = subprocess.run(list(argv), env=environment(name, env), input=stdin, capture_output=True, text=True)
     paths.LOG.mkdir(parents=True, exist_ok=True)
     with (paths.LOG / f"{name}.log").open("a") as log:
         log.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}\n")
@@ -101,7 +99,9 @@ def wait_ready(service: Service) -> None:
         if running(service.name) is None:
             raise LabError(f"{service.name} ended during its start; see {service.log}\n{_tail(service.log)}")
         if time.monotonic() > deadline:
-            raise LabError(f"{service.name} is not ready after {service.timeout:.0f}s; see {service.log}\n{_tail(service.log)}")
+            raise LabError(
+                f"{service.name} is not ready after {service.timeout:.0f}s; see {service.log}\n{_tail(service.log)}"
+            )
         time.sleep(0.1)
 
 
@@ -149,7 +149,7 @@ def _is_ours(pid: int) -> bool:
         return True
     for number in (1, 2):
         with contextlib.suppress(OSError):
-            if Path(os.readlink(f"/proc/{pid}/fd/{number}")).is_relative_to(paths.STATE):
+            if Path(f"/proc/{pid}/fd/{number}").readlink().is_relative_to(paths.STATE):
                 return True
     return False
 

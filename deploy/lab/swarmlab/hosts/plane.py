@@ -83,8 +83,6 @@ def agent() -> process.Service:
     env = {
         "PYTHONPATH": str(paths.LAB_DIR),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "SWARM_LAB_STATE": str(paths.STATE),
-        "SWARM_LAB_CACHE": str(paths.CACHE),
     }
     return process.Service(AGENT, [sys.executable, "-m", "swarmlab.hosts.agent"], ready.exists, env)
 

@@ -153,8 +153,6 @@ def start(uuid: str) -> None:
         {
             "PYTHONPATH": str(paths.LAB_DIR),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "SWARM_LAB_STATE": str(paths.STATE),
-            "SWARM_LAB_CACHE": str(paths.CACHE),
         },
     )
     done = subprocess.run(
