@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _up(arguments: argparse.Namespace) -> int:
     progress = Progress()
     cloud.up(progress, arguments.fake_compute)
-    progress.say(f"the lab is up. Next: eval \"$({paths.LAB_DIR / 'lab'} env)\"")
+    progress.say(f'the lab is up. Next: eval "$({paths.LAB_DIR / "lab"} env)"')
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from swarmlab import (
     rabbitmq,
 )
 from swarmlab.errors import LabError
+from swarmlab.hosts import plane as hosts
+from swarmlab.hosts import registry
 from swarmlab.progress import Progress
 
 
@@ -36,7 +39,7 @@ def up(progress: Progress, fake_compute: int = 0) -> None:
     """
     with _alone():
         _prepare(progress)
-        plane = dataplane.Fake(fake_compute) if fake_compute else dataplane.Namespaces()
+        plane: dataplane.Plane = dataplane.Fake(fake_compute) if fake_compute else dataplane.Namespaces()
         paths.STATE.mkdir(parents=True, exist_ok=True)
         paths.STATE.chmod(0o711)
         for directory in (paths.ETC, paths.LOG, paths.RUN):
@@ -60,12 +63,17 @@ def down(progress: Progress) -> list[str]:
             process.kill_all()
         with progress.step("remove servers and networks"):
             dataplane.Namespaces().remove()
-        process.kill_all()
-        for point in leftovers.mounts(_mountinfo(), paths.STATE):
-            process.run(["umount", "-l", point], name="umount")
-        if leftovers.mounts(_mountinfo(), paths.STATE):
-            raise LabError(f"mounts below {paths.STATE} remain: not removing it")
-        shutil.rmtree(paths.STATE, ignore_errors=True)
+            process.kill_all()
+        with progress.step("remove mounts, devices and files"):
+            for point in leftovers.find_mounts():
+                _quietly("umount", "-l", point)
+            for device in leftovers.find_loops():
+                _quietly("losetup", "-d", device)
+            for group in leftovers.find_cgroups():
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+            if not leftovers.find_mounts():  # never remove files through a mount that stayed
+                shutil.rmtree(paths.STATE, ignore_errors=True)
     return leftovers.find()
 
 
@@ -89,7 +97,14 @@ def service(name: str) -> process.Service:
     """A service of the lab by its name, to be stopped and started. Raises LabError when there is none of that name."""
     if name in (*openstack.api_services(), *_workers(dataplane.of_state())):
         return openstack.service(name)
-    for other in (kubernetes.etcd(), kubernetes.apiserver(), kubernetes.controller_manager(), rabbitmq.service()):
+    for other in (
+        hosts.agent(),
+        registry.service(),
+        kubernetes.etcd(),
+        kubernetes.apiserver(),
+        kubernetes.controller_manager(),
+        rabbitmq.service(),
+    ):
         if other.name == name:
             return other
     if name == "mariadb":
@@ -124,10 +139,18 @@ def _openstack(progress: Progress, plane: dataplane.Plane) -> None:
     if not whole:
         golden.make(progress)
     rabbitmq.configure()
-    with progress.step("MariaDB and RabbitMQ"):
-        _start_all([database.service(paths.DATABASE), rabbitmq.service()])
-    with progress.step("OpenStack services"):
-        _start_all([openstack.service(name) for name in openstack.api_services() + _workers(plane)])
+    mariadb, broker = database.service(paths.DATABASE), rabbitmq.service()
+    apis = [openstack.service(name) for name in openstack.api_services()]
+    computes = set(openstack.compute_services(plane.compute_hosts))
+    with progress.step("MariaDB, RabbitMQ and OpenStack services"):
+        _start([mariadb, broker])
+        process.wait_ready(mariadb)
+        _start(apis)  # they load their code while the broker starts, and do not need it before their first message
+        process.wait_ready(broker)
+        _start([openstack.service(name) for name in _workers(plane) if name not in computes])
+        _wait(apis)
+    # Last, as nova-compute asks the conductor once and then waits ten seconds for an answer (nova.conductor.api).
+    _start([openstack.service(name) for name in computes])
     plane.wait_networks()
     with progress.step("flavors, networks and images"):
         content.write_clouds_yaml()
@@ -147,9 +170,12 @@ def _workers(plane: dataplane.Plane) -> list[str]:
     return workers + openstack.compute_services(plane.compute_hosts)
 
 
-def _start_all(services: list[process.Service]) -> None:
+def _start(services: list[process.Service]) -> None:
     for one in services:
         process.start(one)
+
+
+def _wait(services: list[process.Service]) -> None:
     for one in services:
         process.wait_ready(one)
 
@@ -186,12 +212,14 @@ def _compute_nodes(admin: cloudapi.Cloud) -> list[cloudapi.Body]:
 def _ensure_ssh_key() -> None:
     if not paths.SSH_KEY.exists():
         paths.SSH_KEY.parent.mkdir(mode=0o700, exist_ok=True)
-        process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(paths.SSH_KEY)], name="ssh-keygen")
+        process.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(paths.SSH_KEY)], name="ssh-keygen"
+        )
 
 
 def _check_kind(plane: dataplane.Plane) -> None:
     """One STATE is one kind of lab: servers of one cannot be looked after by the other."""
-    record = paths.ETC / "data-plane"
+    record = dataplane.RECORD
     if not record.exists():
         record.write_text(plane.name)
     elif record.read_text() != plane.name:
@@ -210,6 +238,6 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _mountinfo() -> str:
-    with open("/proc/self/mountinfo") as file:
-        return file.read()
+def _quietly(*argv: str) -> None:
+    """Run a command of the clean-up; what it could not do shows in the list of leftovers."""
+    subprocess.run(argv, capture_output=True)

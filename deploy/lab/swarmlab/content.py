@@ -30,7 +30,12 @@ def write_clouds_yaml() -> None:
 
     def cloud(user_name: str, password: str, project: str) -> dict[str, object]:
         domains = {"user_domain_id": "default", "project_domain_id": "default"}
-        auth = {"auth_url": openstack_conf.AUTH_URL, "username": user_name, "password": password, "project_name": project}
+        auth = {
+            "auth_url": openstack_conf.AUTH_URL,
+            "username": user_name,
+            "password": password,
+            "project_name": project,
+        }
         return {"auth": auth | domains, "region_name": openstack_conf.REGION, "identity_api_version": 3}
 
     clouds = {
@@ -78,8 +83,7 @@ def ensure_external_network(cloud: cloudapi.Cloud) -> None:
 def ensure_adoptable_network(cloud: cloudapi.Cloud) -> None:
     """Create ``lab-net``, ``lab-subnet`` and ``lab-router`` in the user's project: a network that somebody else made."""
     network = _network(cloud, "lab-net", {})
-    nameservers = {"dns_nameservers": [paths.EXTERNAL_GATEWAY]}
-    subnet = _subnet(cloud, "lab-subnet", network, {"cidr": "10.77.0.0/24"} | nameservers)
+    subnet = _subnet(cloud, "lab-subnet", network, {"cidr": "10.77.0.0/24"})
     if _find(cloud, "routers", "lab-router") is None:
         public = _find(cloud, "networks", "public")
         router = {"name": "lab-router", "external_gateway_info": {"network_id": public}}

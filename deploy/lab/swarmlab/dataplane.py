@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import sys
 from abc import ABC, abstractmethod
+from typing import Final
 
-from swarmlab import cloudapi, content, ini, leftovers, paths, process
+from swarmlab import cloudapi, content, ini, paths
 from swarmlab.hosts import plane
-from swarmlab.hosts import fabric, guestimage, guestroot, server
 from swarmlab.progress import Progress
+
+RECORD: Final = paths.ETC / "data-plane"
+"""Which kind of data plane the lab in STATE has: the plane's name."""
 
 FAKE_IMAGES = ("debian-12-docker", "debian-13-docker")
 
@@ -21,8 +23,11 @@ class Plane(ABC):
     name: str
     compute_hosts: int = 1
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: Progress) -> None:  # noqa: B027
         """Make images and networks that need no OpenStack; runs beside the start of the services."""
+
+    def wait_networks(self) -> None:  # noqa: B027
+        """Return when the external network that :meth:`prepare` makes is there."""
 
     @abstractmethod
     def nova_conf(self) -> ini.Snippet:
@@ -34,7 +39,7 @@ class Plane(ABC):
 
     def ml2_conf(self) -> ini.Snippet:
         """Options for ml2_conf.ini."""
-        return {}
+        return {"ml2": {"mechanism_drivers": "swarmlab"}}
 
     def cinder_conf(self) -> ini.Snippet:
         """Options for cinder.conf; empty when the plane has no volumes."""
@@ -42,13 +47,14 @@ class Plane(ABC):
 
     def entry_points(self) -> dict[str, dict[str, str]]:
         """Entry points of plug-ins: group -> name -> object reference."""
-        return {}
+        driver = "swarmlab_openstack.neutron_mechanism:SwarmLabMechanismDriver"
+        return {"neutron.ml2.mechanism_drivers": {"swarmlab": driver}}
 
     @abstractmethod
     def ensure_images(self, admin: cloudapi.Cloud) -> None:
         """Put the images into Glance."""
 
-    def start_agents(self, progress: Progress) -> None:
+    def start_agents(self, progress: Progress) -> None:  # noqa: B027
         """Start what runs beside the OpenStack services; they are up."""
 
     def agent_names(self) -> list[str]:
@@ -138,9 +144,8 @@ class Namespaces(Plane):
 
 def of_state() -> Plane:
     """The plane of the lab that is up, the real one when none is."""
-    record = paths.ETC / "data-plane"
     with contextlib.suppress(FileNotFoundError):
-        kind, _, number = record.read_text().partition(" ")
+        kind, _, number = RECORD.read_text().partition(" ")
         if kind == "fake":
             return Fake(int(number))
     return Namespaces()

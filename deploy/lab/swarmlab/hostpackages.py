@@ -13,6 +13,7 @@ from swarmlab import process
 from swarmlab.errors import LabError
 
 PACKAGES = (
+    "busybox-static",
     "ca-certificates",
     "debootstrap",
     "docker-registry",
@@ -26,7 +27,7 @@ PACKAGES = (
 )
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_LOCK = Path("/tmp/swl-apt.lock")
+_LOCK = Path("/tmp/swl-apt.lock")  # noqa: S108 - root only opens it for its lock
 
 
 def missing() -> list[str]:

@@ -53,7 +53,9 @@ def _ensure_built(progress: Progress) -> Path:
         digest.update((SOURCE / name).read_bytes())
     program = paths.CACHE / f"lab-kubernetes-{digest.hexdigest()[:12]}"
     if not program.exists():
-        with progress.step("build the Kubernetes control plane from Go modules (7 minutes or so on 2 cores)", announce=True):
+        with progress.step(
+            "build the Kubernetes control plane from Go modules (7 minutes or so on 2 cores)", announce=True
+        ):
             _build(program)
         for old in paths.CACHE.glob("lab-kubernetes-*"):
             if old != program:
@@ -69,7 +71,19 @@ def _build(program: Path) -> None:
     stamps = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = " ".join(["-s", "-w", *(f"-X {_VERSION_PACKAGE}.{key}={value}" for key, value in stamps.items())])
     unfinished = program.with_suffix(".unfinished")
-    argv = [_go(), "-C", str(SOURCE), "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished), "."]
+    argv = [
+        _go(),
+        "-C",
+        str(SOURCE),
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        flags,
+        "-o",
+        str(unfinished),
+        ".",
+    ]
     process.run(argv, name="go-build", env=dict(os.environ) | {"GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"})
     unfinished.rename(program)
 

@@ -36,7 +36,9 @@ def mounts(mountinfo: str, below: Path) -> list[str]:
 
 def loops(backing: dict[str, str], below: Path) -> list[str]:
     """Loop devices whose backing file is below a directory; the kernel says `` (deleted)`` after one that is gone."""
-    return sorted(f"/dev/{dev}" for dev, file in backing.items() if Path(file.removesuffix(" (deleted)")).is_relative_to(below))
+    return sorted(
+        f"/dev/{dev}" for dev, file in backing.items() if Path(file.removesuffix(" (deleted)")).is_relative_to(below)
+    )
 
 
 def rules(iptables_save: str) -> list[str]:
@@ -59,15 +61,36 @@ def find() -> list[str]:
     found = [f"process {pid} ({process.service_name(pid)})" for pid in process.ours()]
     found += [f"network namespace {name}" for name in namespaces(_output("ip", "netns", "list"))]
     found += [f"network interface {name}" for name in links(path.name for path in Path("/sys/class/net").iterdir())]
-    found += [f"mount {point}" for point in mounts(Path("/proc/self/mountinfo").read_text(), paths.STATE)]
-    found += [f"loop device {device}" for device in loops(_loop_files(), paths.STATE)]
+    found += [f"mount {point}" for point in find_mounts()]
+    found += [f"loop device {device}" for device in find_loops()]
     for table in ("filter", "nat", "mangle", "raw"):
         found += [f"iptables {table}: {line}" for line in rules(_output("iptables-save", "-t", table))]
     found += [f"route {line}" for line in routes(_output("ip", "route", "show"))]
-    found += [f"control group {path}" for path in _cgroups()]
+    found += [f"control group {path}" for path in find_cgroups()]
     if paths.STATE.exists():
         found.append(f"directory {paths.STATE}")
     return found
+
+
+def find_mounts() -> list[str]:
+    """Mount points of the lab on this machine, deepest first."""
+    return mounts(Path("/proc/self/mountinfo").read_text(), paths.STATE)
+
+
+def find_loops() -> list[str]:
+    """Loop devices of the lab on this machine."""
+    backing = {path.parts[3]: path.read_text().strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")}
+    return loops(backing, paths.STATE)
+
+
+def find_cgroups() -> list[Path]:
+    """Control groups of the lab, deepest first; version 1 has one tree for each set of controllers."""
+    root = Path("/sys/fs/cgroup")
+    tops = [
+        path for pattern in (f"{paths.PREFIX}*", f"*/{paths.PREFIX}*") for path in root.glob(pattern) if path.is_dir()
+    ]
+    groups = [*tops, *(path for top in tops for path in top.rglob("*") if path.is_dir())]
+    return sorted(groups, key=lambda path: (-len(path.parts), path))
 
 
 def _output(*argv: str) -> str:
@@ -75,12 +98,3 @@ def _output(*argv: str) -> str:
         return subprocess.run(argv, capture_output=True, text=True).stdout
     except FileNotFoundError:  # a machine that never had the tool has nothing that was made with it
         return ""
-
-
-def _loop_files() -> dict[str, str]:
-    return {path.parts[3]: path.read_text().strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")}
-
-
-def _cgroups() -> list[str]:
-    root = Path("/sys/fs/cgroup")
-    return sorted(str(path) for pattern in (f"{paths.PREFIX}*", f"*/{paths.PREFIX}*") for path in root.glob(pattern))

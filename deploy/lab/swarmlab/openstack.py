@@ -120,5 +120,8 @@ def write_entry_points(groups: dict[str, dict[str, str]]) -> None:
     info = python_path_dir() / "swarmlab_openstack-1.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: swarmlab-openstack\nVersion: 1\n")
-    lines = [f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in all_.items()) for group, all_ in groups.items()]
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in all_.items())
+        for group, all_ in groups.items()
+    ]
     (info / "entry_points.txt").write_text("\n".join(lines))

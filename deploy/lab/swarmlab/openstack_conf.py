@@ -145,10 +145,10 @@ def nova() -> ini.Snippet:
         "conductor": {"workers": 1},
         "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": -1},
         "filter_scheduler": {"track_instance_changes": False},
-        "quota": {
-            name: UNLIMITED
-            for name in ("instances", "cores", "ram", "key_pairs", "server_groups", "server_group_members", "metadata_items")
-        },
+        "quota": dict.fromkeys(
+            ("instances", "cores", "ram", "key_pairs", "server_groups", "server_group_members", "metadata_items"),
+            UNLIMITED,
+        ),
         "placement": credentials("placement"),
         "glance": {"region_name": REGION} | credentials("glance"),
         "cinder": credentials("cinder"),
@@ -197,7 +197,9 @@ def write_compute(service: str, number: int) -> None:
     compute_file(service).write_text(ini.render({"DEFAULT": {"host": f"swl-compute-{number}", "state_path": state}}))
 
 
-def write(nova_extra: ini.Snippet, neutron_extra: ini.Snippet, ml2_extra: ini.Snippet, cinder_extra: ini.Snippet) -> None:
+def write(
+    nova_extra: ini.Snippet, neutron_extra: ini.Snippet, ml2_extra: ini.Snippet, cinder_extra: ini.Snippet
+) -> None:
     """Write all configuration files; safe to repeat."""
     files = {
         "keystone/keystone.conf": [keystone()],

@@ -11,10 +11,9 @@ from pathlib import Path
 
 def http(url: str, accept: tuple[int, ...] = (200, 300, 401)) -> bool:
     """True when a GET of ``url`` answers with one of ``accept``; certificates are not looked at, this is loopback."""
-    context = ssl._create_unverified_context() if url.startswith("https:") else None
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), *([urllib.request.HTTPSHandler(context=context)] if context else [])
-    )
+    context = ssl._create_unverified_context()  # noqa: S323
+    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(url, timeout=5) as response:
             return response.status in accept
