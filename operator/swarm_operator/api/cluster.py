@@ -172,7 +172,9 @@ class ManagersSpec(ApiModel):
 class WorkerPool(ApiModel):
     """A group of equal workers."""
 
-    model_config = ConfigDict(json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name")))
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name"))
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=24, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         description="Name of the pool; part of server names."

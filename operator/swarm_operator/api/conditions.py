@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -15,24 +15,48 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class ConditionType(StrEnum):
-    """Every condition type that either kind carries."""
+    """Every condition type, with what True means. Docs are generated from it."""
 
-    READY = "Ready"
-    RECONCILING = "Reconciling"
-    STALLED = "Stalled"
-    PAUSED = "Paused"
+    doc: str
+
+    def __new__(cls, value: str, doc: str = "") -> ConditionType:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.doc = doc
+        return member
+
+    # both kinds
+    READY = "Ready", "All is as declared. Reason and message are those of the most important thing that is not."
+    RECONCILING = "Reconciling", "The operator works towards the spec; False when there is nothing left to do."
+    STALLED = "Stalled", "No retry can help, or no progress was made for too long: somebody must act. The message says how."
+    PAUSED = "Paused", "`spec.paused` is set: nothing is changed."
     # SwarmCluster
-    CREDENTIALS_VALID = "CredentialsValid"
-    INFRASTRUCTURE_READY = "InfrastructureReady"
-    MANAGERS_QUORATE = "ManagersQuorate"
-    MEMBERS_UP_TO_DATE = "MembersUpToDate"
-    REMEDIATION_ALLOWED = "RemediationAllowed"
-    DELETION_BLOCKED = "DeletionBlocked"
+    CREDENTIALS_VALID = "CredentialsValid", "Keystone accepts the credentials that `spec.identityRef` names."
+    INFRASTRUCTURE_READY = "InfrastructureReady", "Network, security groups, key pair and floating IPs exist as declared."
+    MANAGERS_QUORATE = "ManagersQuorate", "A majority of the managers answers and there is a leader, so the swarm can be changed."
+    MEMBERS_UP_TO_DATE = "MembersUpToDate", "As many servers as declared are ready nodes of the swarm."
+    REMEDIATION_ALLOWED = "RemediationAllowed", "A failed machine would be replaced now; False when too many are unhealthy at once."
+    DELETION_BLOCKED = "DeletionBlocked", "The object is being deleted and something in the cloud stands in the way."
     # SwarmService
-    CLUSTER_REACHABLE = "ClusterReachable"
-    APPLIED = "Applied"
-    AVAILABLE = "Available"
-    DRIFTED = "Drifted"
+    CLUSTER_REACHABLE = "ClusterReachable", "A manager of the cluster answers."
+    APPLIED = "Applied", "The engine holds the service as declared."
+    AVAILABLE = "Available", "As many tasks run as declared."
+    DRIFTED = "Drifted", "The service in the swarm differs from the spec: somebody changed it, and it is not put back (yet)."
+
+
+_COMMON = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED)
+CLUSTER_CONDITIONS: Final = (
+    *_COMMON,
+    ConditionType.CREDENTIALS_VALID,
+    ConditionType.INFRASTRUCTURE_READY,
+    ConditionType.MANAGERS_QUORATE,
+    ConditionType.MEMBERS_UP_TO_DATE,
+    ConditionType.REMEDIATION_ALLOWED,
+    ConditionType.DELETION_BLOCKED,
+)
+"""The conditions of a SwarmCluster."""
+SERVICE_CONDITIONS: Final = (*_COMMON, ConditionType.CLUSTER_REACHABLE, ConditionType.APPLIED, ConditionType.AVAILABLE, ConditionType.DRIFTED)
+"""The conditions of a SwarmService."""
 
 
 class Condition(ApiModel):
