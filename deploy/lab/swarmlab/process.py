@@ -54,6 +54,8 @@ def environment(name: str, extra: Mapping[str, str] | None = None) -> dict[str, 
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     env |= {"HOME": str(paths.STATE), MARK: str(paths.STATE), NAME: name}
     env["SPT_NOENV"] = "1"  # keeps setproctitle, which neutron and nova use, from writing over the marks
+    # Code of the lab inside the services must find the same trees as we do.
+    env |= {"SWARM_LAB_STATE": str(paths.STATE), "SWARM_LAB_CACHE": str(paths.CACHE)}
     return env | dict(extra or {})
 
 
