@@ -60,7 +60,7 @@ class ComputeCalls:
 
     def delete_server(self, server_id: str) -> None:
         """See `ports.compute.Cloud`."""
-        self._delete(f"/servers/{_segment(server_id)}", "server.delete", f"delete server {server_id}")
+        self._delete_nova(f"/servers/{_segment(server_id)}", "server.delete", f"delete server {server_id}")
         self._servers.invalidate()
 
     def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
@@ -72,7 +72,9 @@ class ComputeCalls:
     def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
         """See `ports.compute.Cloud`."""
         for key in keys:
-            self._delete(f"/servers/{_segment(server_id)}/metadata/{_segment(key)}", "server.metadata.delete", f"delete metadata {key} of server {server_id}")
+            self._delete_nova(
+                f"/servers/{_segment(server_id)}/metadata/{_segment(key)}", "server.metadata.delete", f"delete metadata {key} of server {server_id}"
+            )
         self._servers.invalidate()
 
     def console_output(self, server_id: str) -> str:
@@ -103,7 +105,7 @@ class ComputeCalls:
 
     def delete_keypair(self, name: str) -> None:
         """Already gone is no error."""
-        self._delete(f"/os-keypairs/{_segment(name)}", "keypair.delete", f"delete key pair {name}")
+        self._delete_nova(f"/os-keypairs/{_segment(name)}", "keypair.delete", f"delete key pair {name}")
 
     def _fetch_servers(self) -> tuple[Server, ...]:
         items = self._api.list_all("compute", "/servers/detail", "servers", operation="compute.server.list", what="list servers", microversion=LISTING)
@@ -114,7 +116,7 @@ class ComputeCalls:
     def _call_json(self, method: str, path: str, operation: str, what: str, effect: Effect, json: Json) -> Json:
         return self._api.call_json("compute", method, path, operation=f"compute.{operation}", what=what, effect=effect, json=json, microversion=BASE)
 
-    def _delete(self, path: str, operation: str, what: str) -> None:
+    def _delete_nova(self, path: str, operation: str, what: str) -> None:
         self._api.call("compute", "DELETE", path, operation=f"compute.{operation}", what=what, effect=Effect.WRITE, microversion=BASE, accept=(404,))
 
 

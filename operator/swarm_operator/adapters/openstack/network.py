@@ -135,7 +135,7 @@ class NetworkCalls:
 
     def delete_security_rule(self, rule_id: str) -> None:
         """Already gone is no error."""
-        self._delete("security-group-rules", "security_group_rule", rule_id)
+        self._delete_neutron("security-group-rules", "security_group_rule", rule_id)
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
         """A new address, bound to the port where one is given."""
@@ -158,27 +158,27 @@ class NetworkCalls:
 
     def delete_floating_ip(self, floating_ip_id: str) -> None:
         """Already gone is no error."""
-        self._delete("floatingips", "floatingip", floating_ip_id)
+        self._delete_neutron("floatingips", "floatingip", floating_ip_id)
 
     def delete_port(self, port_id: str) -> None:
         """Already gone is no error."""
-        self._delete("ports", "port", port_id)
+        self._delete_neutron("ports", "port", port_id)
 
     def delete_network(self, network_id: str) -> None:
         """Already gone is no error; CONFLICT while in use."""
-        self._delete("networks", "network", network_id)
+        self._delete_neutron("networks", "network", network_id)
 
     def delete_subnet(self, subnet_id: str) -> None:
         """Already gone is no error; CONFLICT while in use."""
-        self._delete("subnets", "subnet", subnet_id)
+        self._delete_neutron("subnets", "subnet", subnet_id)
 
     def delete_router(self, router_id: str) -> None:
         """Already gone is no error; CONFLICT while in use."""
-        self._delete("routers", "router", router_id)
+        self._delete_neutron("routers", "router", router_id)
 
     def delete_security_group(self, group_id: str) -> None:
         """Already gone is no error; CONFLICT while in use."""
-        self._delete("security-groups", "security_group", group_id)
+        self._delete_neutron("security-groups", "security_group", group_id)
 
     def _fetch_project(self) -> _Project:
         scope = self._scope()
@@ -218,7 +218,7 @@ class NetworkCalls:
             raise external(ErrorKind.AMBIGUOUS, f"{what}: the answer holds no id")
         return item
 
-    def _delete(self, collection: str, key: str, object_id: str) -> None:
+    def _delete_neutron(self, collection: str, key: str, object_id: str) -> None:
         self._api.call(
             "network",
             "DELETE",

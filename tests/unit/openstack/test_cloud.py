@@ -1,0 +1,272 @@
+"""Requests as they go out and answers as they are read."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openstack_fakecloud import Answer, Request
+
+from swarm_operator.adapters.openstack import OpenStackCloud, OpenStackClouds
+from swarm_operator.adapters.openstack.convert import rule_request, security_group
+from swarm_operator.api.base import ResourceFilter, ResourceRef
+from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap.tls import new_ca
+from swarm_operator.domain.cloud import ReferenceKind, SecurityRule, ServerRequest
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import CLUSTER_UID, description
+from swarm_operator.ports.compute import Clouds
+
+NOVA = "/compute/v2.1"
+NEUTRON = "/network/v2.0"
+
+
+def server(number: int, cluster: str = "c", **fields: Any) -> dict[str, Any]:
+    return {"id": f"s{number}", "name": f"demo-{number}", "status": "ACTIVE", "created": "2026-01-01T00:00:00Z", "metadata": {CLUSTER_UID: cluster}, **fields}
+
+
+def test_is_a_port(clouds: OpenStackClouds) -> None:
+    _: Clouds = clouds
+
+
+def test_the_parts_of_a_cloud_do_not_override_one_another() -> None:
+    seen: dict[str, str] = {}
+    for part in OpenStackCloud.__bases__:
+        for name in vars(part):
+            if not name.startswith("__"):
+                assert name not in seen, f"{name} is in both {seen.get(name)} and {part.__name__}"
+                seen[name] = part.__name__
+
+
+def test_create_server_body(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NOVA}/servers", Answer(202, {"server": {"id": "new"}}))
+    request = ServerRequest("demo-0", "flavor", "image", "net", "key", ("g1", "g2"), {"a": "b"}, "#cloud-config\n", True, "az1")
+    assert cloud.create_server(request) == "new"
+    (sent,) = fake.asked("POST", f"{NOVA}/servers")
+    assert sent.body == {
+        "server": {
+            "name": "demo-0",
+            "flavorRef": "flavor",
+            "imageRef": "image",
+            "networks": [{"uuid": "net"}],
+            "key_name": "key",
+            "security_groups": [{"name": "g1"}, {"name": "g2"}],
+            "metadata": {"a": "b"},
+            "user_data": base64.b64encode(b"#cloud-config\n").decode(),
+            "config_drive": True,
+            "availability_zone": "az1",
+        }
+    }
+    assert fake.requests[-1] is sent, "nothing follows the POST"
+    assert sent.headers["User-Agent"].startswith("swarm-operator/")
+
+
+def test_servers_are_listed_over_all_pages_once_and_told_apart_by_metadata(fake: Any, cloud: OpenStackCloud) -> None:
+    def page(request: Request) -> Answer:
+        marker = int(request.query.get("marker", ["0"])[0])
+        links = [{"rel": "next", "href": f"http://inside.invalid/servers/detail?limit=2&marker={marker + 2}"}] if marker < 4 else []
+        return Answer(200, {"servers": [server(marker + n, "c" if n else "other") for n in (0, 1)], "servers_links": links})
+
+    fake.on("GET", f"{NOVA}/servers/detail", page)
+    assert [s.id for s in cloud.list_servers("c")] == ["s1", "s3", "s5"]
+    assert [s.id for s in cloud.list_servers("other")] == ["s0", "s2", "s4"]
+    asked = fake.asked("GET", f"{NOVA}/servers/detail")
+    assert len(asked) == 3, "one listing serves both"
+    assert asked[0].query == {}, "a filter or limit would make Nova hide servers of a cell that is down"
+    assert asked[0].headers["OpenStack-API-Version"] == "compute 2.69"
+    cloud.list_servers("c", fresh=True)
+    assert len(fake.asked("GET", f"{NOVA}/servers/detail")) == 6
+
+
+def test_a_broken_page_is_no_shorter_list(fake: Any, cloud: OpenStackCloud) -> None:
+    first = Answer(200, {"servers": [server(1)], "servers_links": [{"rel": "next", "href": "http://x/?marker=1"}]})
+    fake.on("GET", f"{NOVA}/servers/detail", [first, Answer(500, "x")])
+    with pytest.raises(ExternalError):
+        cloud.list_servers("c")
+    fake.on("GET", f"{NOVA}/servers/detail", first)
+    with pytest.raises(ExternalError, match="do not end"):
+        cloud.list_servers("c")
+
+
+def test_a_cell_that_is_down_makes_the_list_unknown(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on(
+        "GET", f"{NOVA}/servers/detail", Answer(200, {"servers": [server(1), {"id": "s2", "status": "UNKNOWN", "created": "x", "tenant_id": "p", "links": []}]})
+    )
+    with pytest.raises(ExternalError, match="cell is down") as caught:
+        cloud.list_servers("c")
+    assert caught.value.kind is ErrorKind.TRANSIENT
+
+
+def test_a_write_ends_the_cache(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("GET", f"{NOVA}/servers/detail", [Answer(200, {"servers": [server(1)]}), Answer(200, {"servers": []})])
+    assert len(cloud.list_servers("c")) == 1
+    cloud.delete_server("s1")
+    assert cloud.list_servers("c") == ()
+
+
+def test_threads_share_a_listing(fake: Any, cloud: OpenStackCloud) -> None:
+    cloud.check_credentials()
+    fake.on("GET", f"{NOVA}/servers/detail", Answer(200, {"servers": [server(1)]}, hang=0.2))
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda: results.append(len(cloud.list_servers("c", fresh=True)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [1] * 8
+    assert len(fake.asked("GET", f"{NOVA}/servers/detail")) <= 2
+
+
+def test_server_fields(fake: Any, cloud: OpenStackCloud) -> None:
+    item = server(
+        1,
+        status="ERROR",
+        fault={"code": 500, "message": "No valid host was found. (Request-ID: req-3d1e3c8a-65a3-4c3a-9ff7-1cb1f9a5a4c7)", "created": "x"},
+        addresses={
+            "net": [
+                {"version": 4, "addr": "10.0.0.5", "OS-EXT-IPS:type": "fixed"},
+                {"version": 6, "addr": "fe80::1", "OS-EXT-IPS:type": "fixed"},
+                {"version": 4, "addr": "203.0.113.5", "OS-EXT-IPS:type": "floating"},
+            ]
+        },
+        image={"id": "img"},
+        flavor={"original_name": "m1.small", "vcpus": 1},
+        security_groups=[{"name": "a"}, {"name": "a"}, {"name": "b"}],
+    )
+    item["OS-EXT-STS:task_state"] = "deleting"
+    fake.on("GET", f"{NOVA}/servers/detail", Answer(200, {"servers": [item, {**server(2), "image": ""}]}))
+    one, two = cloud.list_servers("c")
+    assert (one.fault, one.fixed, one.floating) == ("No valid host was found.", ("10.0.0.5",), ("203.0.113.5",))
+    assert (one.image_id, one.flavor, one.security_groups, one.task_state) == ("img", "m1.small", ("a", "b"), "deleting")
+    assert (two.image_id, two.fault) == (None, None)
+
+
+def neutron(fake: Any, **collections: list[dict[str, Any]]) -> None:
+    for name in ("networks", "subnets", "routers", "security_groups", "floatingips", "ports"):
+        fake.on("GET", f"{NEUTRON}/{name.replace('_', '-')}", Answer(200, {name: collections.get(name, [])}))
+
+
+def test_owned_networking_is_told_by_description(fake: Any, cloud: OpenStackCloud) -> None:
+    mine, foreign = description("c", "demo", "network"), description("d", "demo", "network")
+    neutron(
+        fake,
+        networks=[{"id": "n1", "name": "x", "description": mine, "subnets": ["sn1"]}, {"id": "n2", "name": "x", "description": foreign}, {"id": "n3", "name": "x", "description": None}],
+        routers=[{"id": "r1", "name": "x", "description": mine, "external_gateway_info": {"network_id": "ext"}}],
+        ports=[
+            {"id": "p1", "network_id": "n1", "device_id": "r1", "device_owner": "network:router_interface", "fixed_ips": [{"subnet_id": "sn1", "ip_address": "10.0.0.1"}]},
+            {"id": "p2", "network_id": "ext", "device_id": "r1", "device_owner": "network:router_gateway", "fixed_ips": [{"subnet_id": "ext-s", "ip_address": "203.0.113.2"}]},
+        ],
+    )  # fmt: skip
+    owned = cloud.list_owned_networking("c")
+    assert [n.id for n in owned.networks] == ["n1"]
+    assert (owned.routers[0].external_network_id, owned.routers[0].subnet_ids) == ("ext", ("sn1",))
+    assert cloud.list_owned_networking("nobody").networks == ()
+    assert all(request.query["project_id"] == ["project-1"] for request in fake.asked("GET", f"{NEUTRON}/networks"))
+    assert fake.asked("GET", f"{NEUTRON}/ports")[0].query["device_id"] == ["r1"]
+    assert len(fake.asked("GET", f"{NEUTRON}/ports")) == 1, "without a router of its own a cluster costs no port listing"
+
+
+def test_one_collection_that_fails_fails_the_whole(fake: Any, cloud: OpenStackCloud) -> None:
+    neutron(fake)
+    fake.on("GET", f"{NEUTRON}/floatingips", Answer(503, "x"))
+    with pytest.raises(ExternalError):
+        cloud.list_owned_networking("c")
+
+
+def test_rules_survive_the_round_trip() -> None:
+    rules = (
+        SecurityRule("tcp", 22, 22, "10.0.0.0/8"),
+        SecurityRule("udp", 7946, 7946, None, True),
+        SecurityRule("esp", None, None, None, True),
+        SecurityRule("any", None, None, "0.0.0.0/0"),
+    )
+    sent = [{"id": str(n), **rule_request("g", rule)} for n, rule in enumerate(rules)]
+    egress = {"id": "e", "direction": "egress", "ethertype": "IPv4"}
+    six = {"id": "6", "direction": "ingress", "ethertype": "IPv6", "protocol": None}
+    assert tuple(security_group({"id": "g", "name": "x", "security_group_rules": [*sent, egress, six]}).rules.values()) == rules
+    assert rule_request("g", SecurityRule("tcp", 1, 1, "10.1.2.3/8"))["remote_ip_prefix"] == "10.0.0.0/8"
+
+
+def test_router_interface_that_is_there_already(fake: Any, cloud: OpenStackCloud) -> None:
+    path = f"{NEUTRON}/routers/r/add_router_interface"
+    fake.on(
+        "PUT",
+        path,
+        Answer(400, {"NeutronError": {"type": "BadRequest", "message": "Bad router request: Router already has a port on subnet s.", "detail": ""}}),
+    )
+    cloud.add_router_interface("r", "s")
+    fake.on("PUT", path, Answer(400, {"NeutronError": {"type": "BadRequest", "message": "Bad router request: Cidr overlaps", "detail": ""}}))
+    with pytest.raises(ExternalError, match="overlaps"):
+        cloud.add_router_interface("r", "s")
+
+
+REFERENCES: list[tuple[ReferenceKind, ResourceRef | None, str, str, list[dict[str, Any]]]] = [
+    ("flavor", ResourceRef(name="a"), f"{NOVA}/flavors", "flavors", [{"id": "1", "name": "a"}, {"id": "2", "name": "b"}]),
+    ("image", ResourceRef(name="a"), "/image/v2/images", "images", [{"id": "1", "name": "a", "status": "active"}, {"id": "2", "name": "a", "status": "queued"}]),
+    ("image", ResourceRef(filter=ResourceFilter(tags=["t", "u"])), "/image/v2/images", "images", [{"id": "1", "name": "a", "status": "active"}]),
+    ("network", ResourceRef(name="a"), f"{NEUTRON}/networks", "networks", [{"id": "1"}]),
+    ("subnet", ResourceRef(filter=ResourceFilter(tags=["t"])), f"{NEUTRON}/subnets", "subnets", [{"id": "1"}]),
+    ("security group", ResourceRef(name="default"), f"{NEUTRON}/security-groups", "security_groups", [{"id": "1"}]),
+    ("external network", None, f"{NEUTRON}/networks", "networks", [{"id": "1"}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "ref", "path", "key", "items"), REFERENCES)
+def test_resolve(fake: Any, cloud: OpenStackCloud, kind: ReferenceKind, ref: ResourceRef | None, path: str, key: str, items: list[dict[str, Any]]) -> None:
+    fake.on("GET", path, Answer(200, {key: []}))
+    with pytest.raises(ExternalError) as caught:
+        cloud.resolve(kind, ref)
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.NOT_FOUND, Reason.REFERENCE_NOT_FOUND)
+    assert kind in caught.value.message
+    fake.on("GET", path, Answer(200, {key: items}))
+    assert cloud.resolve(kind, ref) == "1", "what was not found must not be remembered"
+    count = len(fake.asked("GET", path))
+    assert cloud.resolve(kind, ref) == "1"
+    assert len(fake.asked("GET", path)) == count, "what was found is remembered"
+    cloud.forget_references()
+    fake.on("GET", path, Answer(200, {key: [*items, {**items[0], "id": "9"}]}))
+    with pytest.raises(ExternalError) as caught:
+        cloud.resolve(kind, ref)
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.INVALID, Reason.REFERENCE_AMBIGUOUS)
+
+
+def test_resolve_by_id_and_key_pair(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("GET", f"{NEUTRON}/networks/n1", Answer(200, {"network": {"id": "n1", "router:external": False}}))
+    fake.on("GET", f"{NOVA}/os-keypairs/my%20key", Answer(200, {"keypair": {"name": "my key", "public_key": "ssh-ed25519 A"}}))
+    assert cloud.resolve("network", ResourceRef(id="n1")) == "n1"
+    assert cloud.resolve("key pair", ResourceRef(name="my key")) == "my key"
+    for kind, ref in (("external network", ResourceRef(id="n1")), ("image", ResourceRef(id="nope"))):
+        with pytest.raises(ExternalError) as caught:
+            cloud.resolve(kind, ref)  # type: ignore[arg-type]
+        assert caught.value.reason is Reason.REFERENCE_NOT_FOUND
+
+
+def test_one_cloud_per_credential(fake: Any, clouds: OpenStackClouds) -> None:
+    one = clouds.open(fake.clouds_yaml(), "mine", None)
+    assert clouds.open(fake.clouds_yaml(), "mine", None) is one
+    assert clouds.open(fake.clouds_yaml(password="new"), "mine", None) is not one
+    assert fake.requests == [], "open makes no call"
+
+
+def test_cacert_is_kept_private_and_removed(fake: Any, clouds: OpenStackClouds) -> None:
+    from datetime import UTC, datetime
+
+    cloud = clouds.open(fake.clouds_yaml(), "mine", new_ca("x", datetime.now(UTC)).cert)
+    path = Path(str(cloud._api._region.config["cacert"]))
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    cloud.check_credentials()
+    cloud._api._ca_directory.cleanup()  # type: ignore[union-attr]
+    assert not path.exists()
+
+
+def test_secrets_stay_out_of_the_log(fake: Any, cloud: OpenStackCloud, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    fake.on("POST", f"{NOVA}/servers/s/metadata", Answer(200, {"metadata": {}}))
+    cloud.update_server_metadata("s", {"swarm_token": "SWMTKN-1-secret"})
+    time.sleep(0)
+    assert "SWMTKN" not in caplog.text
+    assert "correct horse" not in caplog.text
