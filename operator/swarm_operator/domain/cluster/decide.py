@@ -18,12 +18,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.status import observed_status
-from swarm_operator.domain.cluster.steps import (
-    CreateServer,
-    ExposeJoinToken,
-    RemoveNode,
-    Step,
-)
+from swarm_operator.domain.cluster.steps import CreateServer, ExposeJoinToken, RemoveNode, Step
 from swarm_operator.domain.facts import Known, Unknown
 
 BUSY_SECONDS = 2.0
@@ -64,7 +59,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    return ClusterPlan(facts, steps, summed, None if spec.paused else _requeue(steady, observation, membership, remediation), failure=failure)
+    requeue = _requeue(steady, bool(steps) or _busy(observation, membership, remediation, lost), observation, membership, remediation)
+    return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 
 def _steps(
@@ -141,9 +137,17 @@ def _failure(observation: ClusterObservation, infrastructure: InfrastructurePlan
     return None
 
 
-def _requeue(steady: bool, observation: ClusterObservation, membership: Membership, remediation: Remediation) -> float:
+def _requeue(steady: bool, busy: bool, observation: ClusterObservation, membership: Membership, remediation: Remediation) -> float:
+    """Session events and edits wake us anyway: this is for what nobody tells us of."""
     waits = [wait for wait in (membership.wake_in, remediation.wake_in) if wait is not None]
-    if steady:
-        return min([STEADY_SECONDS, *waits])
-    base = JOINING_SECONDS if isinstance(observation.swarm, Known) else BUSY_SECONDS
-    return max(base, min([*waits, base])) if not waits else max(base, min(*waits, 10.0) if len(waits) > 1 else min(waits[0], 10.0))
+    if steady or not busy:
+        return max(JOINING_SECONDS, min([STEADY_SECONDS, *waits]))
+    return JOINING_SECONDS if isinstance(observation.swarm, Known) else BUSY_SECONDS
+
+
+def _busy(observation: ClusterObservation, membership: Membership, remediation: Remediation, lost: str | None) -> bool:
+    """Whether something is on its way: a server is built or goes, a guest boots or joins, a node drains, a manager is silent."""
+    if lost is not None:
+        return False
+    on_its_way = any(not m.joined and m.uid not in remediation.failures for m in membership.keep)
+    return on_its_way or any(not m.gone for m in membership.remove) or bool(membership.create) or isinstance(observation.swarm, Unknown)

@@ -1,0 +1,220 @@
+"""Reconciling one SwarmCluster: observe, decide, act, write status. All that is remembered between two reconciles is safe to lose.
+
+Does not: watch anything, or know Kubernetes, OpenStack, Docker or ssh other than through ports.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from swarm_operator.api.base import FINALIZER
+from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.conditions import ConditionType, Verdict, merge_conditions
+from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
+from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
+from swarm_operator.controllers.cluster_perform import perform
+from swarm_operator.domain import times
+from swarm_operator.domain.cluster import verdicts
+from swarm_operator.domain.cluster.decide import decide
+from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.steps import CreateServer
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.facts import Unknown
+from swarm_operator.engine.clock import Clock
+from swarm_operator.engine.outcome import After, Done, Outcome, Retry
+from swarm_operator.ports.compute import Clouds
+from swarm_operator.ports.hosts import Hosts
+from swarm_operator.ports.objects import Key, Objects, Resource
+
+log = logging.getLogger(__name__)
+
+AMBIGUOUS_SETTLE_SECONDS: Final = 5.0
+MINIMUM_SECONDS: Final = {
+    Reason.QUOTA_EXCEEDED: 30.0,
+    Reason.NO_CAPACITY: 30.0,
+    Reason.AUTHENTICATION_FAILED: 30.0,
+    Reason.FORBIDDEN: 30.0,
+    Reason.INVALID_SPEC: 30.0,
+    Reason.REFERENCE_NOT_FOUND: 10.0,
+    Reason.REFERENCE_AMBIGUOUS: 10.0,
+    Reason.RATE_LIMITED: 10.0,
+    Reason.SECRET_NOT_FOUND: 5.0,
+}
+"""Least seconds before the next try, by the reason of the failure; 1 for others."""
+_ON_ITS_WAY = frozenset({MachinePhase.BUILDING, MachinePhase.BOOTING, MachinePhase.JOINING, MachinePhase.DRAINING, MachinePhase.DELETING})
+
+
+@dataclass
+class _Memory:
+    """Per cluster UID. `settle_until` (monotonic): an answer to a POST was lost; what it made may not be listed before."""
+
+    slow: SlowFacts | None = None
+    settle_until: float = 0.0
+
+
+class ClusterController:
+    """See the module. Thread safe as long as one key is reconciled by one thread at a time (the queue's promise)."""
+
+    def __init__(self, objects: Objects, clouds: Clouds, hosts: Hosts, sessions: Sessions, clock: Clock, *, guest_threads: int = 8) -> None:
+        self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
+        self._threads = guest_threads
+        self._memory: dict[str, _Memory] = {}
+        self._lock = threading.Lock()
+
+    def reconcile(self, key: Key) -> Outcome:
+        """One pass. Failures of the outer world become conditions and a Retry; only defects raise."""
+        try:
+            return self._reconcile(key)
+        except ExternalError as error:
+            # Kubernetes itself: there is nowhere to write it down.
+            if error.kind is ErrorKind.NOT_FOUND and error.system == "kubernetes":
+                return Done()
+            return Retry(f"{error.system}: {error.message}", error.retry_after or 1.0)
+
+    def _reconcile(self, key: Key) -> Outcome:
+        resource = self._objects.get(key)
+        if resource is None:
+            self._sessions.drop(key)
+            return Done()
+        memory = self._remembered(resource.uid)
+        wait = memory.settle_until - self._clock.monotonic()
+        if wait > 0:
+            return After(wait)
+        status = _parse_status(resource.status)
+        try:
+            spec = SwarmClusterSpec.model_validate(resource.spec)
+        except ValidationError as error:
+            return self._invalid(resource, status, error)
+        if resource.deleting:
+            if FINALIZER not in resource.finalizers:
+                self._forget(resource)
+                return Done()
+            self._sessions.drop(key)
+        gatherer = Gatherer(
+            resource,
+            spec,
+            status,
+            objects=self._objects,
+            clouds=self._clouds,
+            hosts=self._hosts,
+            sessions=self._sessions,
+            clock=self._clock,
+            memo=self._slow_facts(memory, resource, status),
+            threads=self._threads,
+        )
+        gathered = gatherer.gather()
+        try:
+            plan = decide(spec, status, gathered.observation, self._clock.now())
+            if plan.wants_fresh:
+                gatherer.refresh(gathered)
+                plan = decide(spec, status, gathered.observation, self._clock.now())
+            return self._act(resource, spec, plan, gathered, memory)
+        finally:
+            gathered.logins.close()
+
+    def _act(self, resource: Resource, spec: SwarmClusterSpec, plan: ClusterPlan, gathered: Gathered, memory: _Memory) -> Outcome:
+        memory.slow = remember(gathered, self._clock.monotonic()) if memory.slow is None else memory.slow
+        if any(step.touches_cloud for step in plan.steps) or plan.failure is not None:
+            # Before acting, not after: a crash in the midst must not leave a memory of how it was.
+            memory.slow = None
+        if plan.steps and not resource.deleting and FINALIZER not in resource.finalizers:
+            resource = self._objects.set_finalizer(resource, True)
+        for step in plan.steps:
+            log.debug("%s: %s", resource.key, step)
+        action = Action(resource, spec, plan.status, gathered, self._objects, self._clock, self._threads)
+        perform_all(action, plan.steps, perform)
+        if action.released:
+            self._forget(resource)
+            return Done()
+        found = verdicts.with_failures(plan.verdicts, [v for f in action.failures for v in _failed(f, resource.deleting)]) if action.failures else plan.verdicts
+        self._write(action.resource, action.status, found)
+        if action.failures:
+            memory.slow = None
+        if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):
+            memory.settle_until = self._clock.monotonic() + AMBIGUOUS_SETTLE_SECONDS
+        return self._outcome(plan, action, gathered)
+
+    def _outcome(self, plan: ClusterPlan, action: Action, gathered: Gathered) -> Outcome:
+        if action.failures:
+            held = all(isinstance(f.step, CreateServer) and f.error.kind is not ErrorKind.AMBIGUOUS for f in action.failures)
+            if held and any(n.phase in _ON_ITS_WAY for n in action.status.nodes) and plan.requeue_after is not None:
+                # The refused servers are held back by their own records; the others shall not wait for them.
+                return After(plan.requeue_after)
+            worst = max(action.failures, key=lambda f: _minimum(f.error.reason, f.error))
+            return Retry(f"{worst.error.reason.value}: {worst.error.message}", _minimum(worst.error.reason, worst.error))
+        if plan.failure is not None:
+            asked = max((e.retry_after or 0.0 for e in gathered.errors), default=0.0)
+            return Retry(plan.failure.value, max(asked, MINIMUM_SECONDS.get(plan.failure, 1.0)))
+        return Done() if plan.requeue_after is None else After(plan.requeue_after)
+
+    def _write(self, resource: Resource, status: SwarmClusterStatus, found: Sequence[Verdict]) -> None:
+        now = times.stamp(self._clock.now())
+        conditions = merge_conditions(status.conditions, found, generation=resource.generation, now=now)
+        whole = status.model_copy(update={"conditions": conditions, "observed_generation": resource.generation})
+        self._objects.apply_status(resource, whole.to_manifest())
+
+    def _invalid(self, resource: Resource, status: SwarmClusterStatus, error: ValidationError) -> Outcome:
+        """A spec that the API server should have refused."""
+        first = error.errors()[0]
+        message = f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        parts = [v for v in verdicts.from_conditions(status.conditions) if v.type not in (ConditionType.INFRASTRUCTURE_READY, ConditionType.DELETION_BLOCKED)]
+        parts.append(verdicts.verdict(ConditionType.INFRASTRUCTURE_READY, "False", Reason.INVALID_SPEC, message))
+        blocked = resource.deleting and FINALIZER in resource.finalizers
+        hold = verdicts.verdict(
+            ConditionType.DELETION_BLOCKED, "True" if blocked else "False", Reason.INVALID_SPEC if blocked else Reason.AS_EXPECTED, message if blocked else ""
+        )
+        found = verdicts.with_failures([*parts, hold], [])
+        self._write(resource, status, found)
+        return Retry(message, MINIMUM_SECONDS[Reason.INVALID_SPEC])
+
+    def _remembered(self, uid: str) -> _Memory:
+        with self._lock:
+            return self._memory.setdefault(uid, _Memory())
+
+    def _forget(self, resource: Resource) -> None:
+        self._sessions.drop(resource.key)
+        with self._lock:
+            self._memory.pop(resource.uid, None)
+
+    def _slow_facts(self, memory: _Memory, resource: Resource, status: SwarmClusterStatus) -> SlowFacts | None:
+        slow = memory.slow
+        if slow is None or resource.deleting or slow.generation != resource.generation:
+            memory.slow = None
+            return None
+        quorate = any(c.type == ConditionType.MANAGERS_QUORATE.value and c.status == "True" for c in status.conditions)
+        if self._clock.monotonic() - slow.at > (MEMO_SECONDS if quorate else MEMO_SECONDS_BLIND):
+            memory.slow = None
+        return memory.slow
+
+
+def _parse_status(raw: dict[str, Any]) -> SwarmClusterStatus:
+    """The status, or an empty one where it can't be read: it is only a cache of what Nova and the swarm know."""
+    try:
+        return SwarmClusterStatus.model_validate(raw)
+    except ValidationError:
+        return SwarmClusterStatus()
+
+
+def _minimum(reason: Reason, error: ExternalError) -> float:
+    if error.kind is ErrorKind.AMBIGUOUS:
+        return AMBIGUOUS_SETTLE_SECONDS
+    return max(error.retry_after or 0.0, MINIMUM_SECONDS.get(reason, 1.0))
+
+
+def _failed(failure: StepFailure, deleting: bool) -> list[Verdict]:
+    """The condition that a failed step speaks in; refused credentials speak in their own as well."""
+    error = failure.error
+    if deleting:
+        found = [verdicts.verdict(ConditionType.DELETION_BLOCKED, "True", error.reason, error.message)]
+    else:
+        found = [verdicts.of_unknown(failure.step.condition, Unknown(error.reason, error.message))]
+    if error.kind is ErrorKind.UNAUTHORIZED and error.system == "openstack":
+        found.append(verdicts.of_unknown(ConditionType.CREDENTIALS_VALID, Unknown(error.reason, error.message)))
+    return found

@@ -1,0 +1,195 @@
+"""Performing a plan: steps in order, ids into status at once, failures kept to their lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.controllers.cluster_gather import Gathered
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster.faults import refusal
+from swarm_operator.domain.cluster.steps import CreateServer, JoinNode, Step
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import MachineId
+from swarm_operator.engine.clock import Clock
+from swarm_operator.ports.compute import Cloud
+from swarm_operator.ports.objects import Objects, Resource
+from swarm_operator.ports.swarm import Swarm
+
+REFUSALS = frozenset({ErrorKind.QUOTA, ErrorKind.NO_CAPACITY, ErrorKind.INVALID, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND, ErrorKind.CONFLICT})
+"""A create that ended so made nothing, and would end so again."""
+MAYBE_DONE = frozenset({ErrorKind.AMBIGUOUS, ErrorKind.TRANSIENT})
+"""A create that ended so may have made something: it is looked for before the next try."""
+
+
+@dataclass(frozen=True)
+class StepFailure:
+    step: Step
+    error: ExternalError
+
+
+@dataclass
+class Action:
+    """The state of performing one plan. `resource` and `status` move along with each status write."""
+
+    resource: Resource
+    spec: SwarmClusterSpec
+    status: SwarmClusterStatus
+    gathered: Gathered
+    objects: Objects
+    clock: Clock
+    threads: int = 1
+    failures: list[StepFailure] = field(default_factory=list)
+    done: list[Step] = field(default_factory=list)
+    released: bool = False
+    """The finalizer is off: the object may be gone."""
+
+    @property
+    def uid(self) -> str:
+        return self.resource.uid
+
+    @property
+    def name(self) -> str:
+        return self.resource.key.name
+
+    @property
+    def cloud(self) -> Cloud:
+        cloud = self.gathered.cloud
+        if cloud is None:
+            raise ExternalError(ErrorKind.UNREACHABLE, "openstack", "no credentials")
+        return cloud
+
+    @property
+    def swarm(self) -> Swarm:
+        swarm = self.gathered.swarm
+        if swarm is None:
+            raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager answers")
+        return swarm
+
+    def now(self) -> str:
+        return times.stamp(self.clock.now())
+
+    def write_status(self) -> None:
+        """Down with what is known, conditions as they were."""
+        self.resource = self.objects.apply_status(self.resource, self.status.to_manifest())
+
+    def set_infrastructure(self, **changes: Any) -> None:
+        self.status = self.status.model_copy(update={"infrastructure": self.status.infrastructure.model_copy(update=changes)})
+
+    def record(self, machine_uid: str) -> MachineStatus | None:
+        return next((n for n in self.status.nodes if n.machine_uid == machine_uid), None)
+
+    def set_machine(self, machine_uid: str, **changes: Any) -> None:
+        """Change a machine's record; a machine without one is let be."""
+        nodes = [n.model_copy(update=changes) if n.machine_uid == machine_uid else n for n in self.status.nodes]
+        self.status = self.status.model_copy(update={"nodes": nodes})
+
+    def server(self, server_id: str) -> Server | None:
+        """As the list of this reconcile showed it."""
+        servers = self.gathered.observation.servers
+        found: Sequence[Server] = getattr(servers, "value", ())
+        return next((s for s in found if s.id == server_id), None)
+
+
+Performer = Callable[[Action, Step], None]
+
+
+def intend(action: Action, machines: Sequence[MachineId]) -> None:
+    """Write down which servers are about to be asked for: after a crash in the midst their absence is not believed at once."""
+    now = action.now()
+    records = {n.machine_uid: n for n in action.status.nodes}
+    for machine in machines:
+        uid = machine.uid(action.uid)
+        # The last holder's record made way; it had the fault text of its end.
+        records = {
+            u: n
+            for u, n in records.items()
+            if u == uid or (n.role, n.pool, n.slot) != (machine.role, machine.pool, machine.slot) or n.phase != MachinePhase.FAILED
+        }
+        old = records.get(uid)
+        pending = old is not None and old.phase == MachinePhase.PENDING
+        records[uid] = MachineStatus(
+            name=machine.server_name(action.name),
+            role=machine.role,
+            pool=machine.pool,
+            slot=machine.slot,
+            incarnation=machine.incarnation,
+            machine_uid=uid,
+            phase=MachinePhase.PENDING,
+            phase_since=old.phase_since if old is not None and pending else now,
+            created_at=now,
+        )
+    nodes = sorted(records.values(), key=lambda n: MachineId(n.role, n.pool, n.slot, n.incarnation))
+    action.status = action.status.model_copy(update={"nodes": nodes})
+    action.write_status()
+
+
+def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> None:
+    """Perform `steps` in order by `perform`. `ExternalError`s end up in `action.failures`; one of Kubernetes itself (nothing can be written down) is raised."""
+    failed: set[str] = set()
+    creates = [s for s in steps if isinstance(s, CreateServer)]
+    intended = False
+    queue = list(steps)
+    while queue:
+        step = queue.pop(0)
+        if step.lane in failed or any(lane in failed for lane in step.requires):
+            continue
+        batch: list[Step] = [step]
+        if isinstance(step, JoinNode):
+            while queue and isinstance(queue[0], JoinNode):
+                batch.append(queue.pop(0))
+            batch = [s for s in batch if s.lane not in failed]
+        if isinstance(step, CreateServer) and not intended:
+            intend(action, [s.machine for s in creates])
+            intended = True
+        for one, error in _run(action, batch, perform):
+            if error is None:
+                action.done.append(one)
+                continue
+            failed.add(one.lane)
+            action.failures.append(StepFailure(one, error))
+            if isinstance(one, CreateServer):
+                _note_refusal(action, one, error)
+        if action.released:
+            return
+    if intended:
+        _forget_unsent(action, creates)
+
+
+def _run(action: Action, batch: Sequence[Step], perform: Performer) -> list[tuple[Step, ExternalError | None]]:
+    def one(step: Step) -> tuple[Step, ExternalError | None]:
+        try:
+            perform(action, step)
+        except ExternalError as error:
+            if error.system == "kubernetes":
+                raise
+            return step, error
+        return step, None
+
+    if len(batch) > 1 and action.threads > 1:
+        with ThreadPoolExecutor(min(action.threads, len(batch)), thread_name_prefix="join") as pool:
+            return list(pool.map(one, batch))
+    return [one(step) for step in batch]
+
+
+def _note_refusal(action: Action, step: CreateServer, error: ExternalError) -> None:
+    uid = step.machine.uid(action.uid)
+    if error.kind in REFUSALS:
+        record = action.record(uid)
+        action.set_machine(uid, phase=MachinePhase.FAILED, phase_since=action.now(), created_at=None, message=refusal(error.reason, error.message))
+        if record is None:
+            return
+    elif error.kind not in MAYBE_DONE:
+        action.set_machine(uid, created_at=None)
+
+
+def _forget_unsent(action: Action, creates: Sequence[CreateServer]) -> None:
+    """The machines that were written down and never asked for: nothing has to be looked for."""
+    tried = {s for s in action.done if isinstance(s, CreateServer)} | {f.step for f in action.failures if isinstance(f.step, CreateServer)}
+    for step in creates:
+        if step not in tried:
+            action.set_machine(step.machine.uid(action.uid), created_at=None)

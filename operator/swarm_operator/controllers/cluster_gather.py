@@ -1,0 +1,331 @@
+"""Observing a SwarmCluster: what is cheap always, what is dear only when a decision may need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeVar
+
+from swarm_operator.api.base import FINALIZER
+from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap.console import parse_host_keys
+from swarm_operator.bootstrap.tls import needs_renewal
+from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
+from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port
+from swarm_operator.domain.cluster.guests import ENGINE_PORT, fixed_address, is_up, reachable_address, to_ask
+from swarm_operator.domain.cluster.machines import Machine, current, machine_spec, pools, tabulate
+from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.facts import Fact, Known, Unknown
+from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, keypair_name
+from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.engine.clock import Clock
+from swarm_operator.ports.compute import Cloud, Clouds
+from swarm_operator.ports.hosts import Hosts
+from swarm_operator.ports.objects import Key, Objects, Resource
+from swarm_operator.ports.swarm import Swarm, TlsMaterial
+
+T = TypeVar("T")
+MEMO_SECONDS: Final = 300.0
+MEMO_SECONDS_BLIND: Final = 60.0
+TLS_KEYS: Final = ("ca.pem", "ca-key.pem", "cert.pem", "key.pem")
+SSH_PRIVATE: Final = "ssh-privatekey"
+SSH_PUBLIC: Final = "ssh-publickey"
+
+
+class Session(Protocol):
+    """What a ClusterSession gives us."""
+
+    @property
+    def swarm(self) -> Swarm: ...
+
+
+class Sessions(Protocol):
+    """What we need of ClusterSessions."""
+
+    def publish(self, cluster: Key, uid: str, endpoints: list[str], tls: TlsMaterial) -> Session: ...
+    def drop(self, cluster: Key) -> None: ...
+
+
+@dataclass(frozen=True)
+class SlowFacts:
+    """Facts that change only by our own hand or rarely; remembered per process, safe to lose."""
+
+    generation: int
+    at: float
+    network_references: Known[NetworkReferences]
+    machine_references: dict[str, Fact[MachineReferences]]
+    networking: Known[OwnedNetworking]
+    keypair: Known[KeyPair | None]
+
+
+@dataclass
+class SecretContents:
+    """The secret bytes, apart from the observation."""
+
+    ssh_private: bytes | None = field(default=None, repr=False)
+    ssh_public: str | None = None
+    tls: dict[str, bytes] | None = field(default=None, repr=False)
+
+
+@dataclass
+class Gathered:
+    """The observation, and what acting on it needs. `errors` are those behind its Unknowns."""
+
+    observation: ClusterObservation
+    cloud: Cloud | None
+    swarm: Swarm | None
+    secrets: SecretContents
+    logins: GuestLogins
+    errors: list[ExternalError]
+
+
+def ssh_secret_name(cluster: str) -> str:
+    return f"{cluster}-ssh"
+
+
+def tls_secret_name(cluster: str) -> str:
+    return f"{cluster}-docker-tls"
+
+
+class Gatherer:
+    """One gathering of one cluster."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        spec: SwarmClusterSpec,
+        status: SwarmClusterStatus,
+        *,
+        objects: Objects,
+        clouds: Clouds,
+        hosts: Hosts,
+        sessions: Sessions,
+        clock: Clock,
+        memo: SlowFacts | None,
+        threads: int,
+    ) -> None:
+        self._resource, self._spec, self._status = resource, spec, status
+        self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
+        self._memo, self._threads = memo, threads
+        self._errors: list[ExternalError] = []
+        self._contents = SecretContents()
+
+    def gather(self) -> Gathered:
+        """Observe. Raises only what Kubernetes itself raises."""
+        resource = self._resource
+        observation = ClusterObservation(resource.uid, resource.key.name, resource.generation, resource.deleting, FINALIZER in resource.finalizers)
+        cloud_fact = self._open_cloud()
+        cloud = cloud_fact.value if isinstance(cloud_fact, Known) else None
+        observation = replace(observation, credentials=Known(None) if isinstance(cloud_fact, Known) else cloud_fact, secrets=self._secrets())
+        observation = self._cloud_facts(observation, cloud_fact)
+        logins = GuestLogins(self._hosts, self._spec, self._contents.ssh_private)
+        swarm: Swarm | None = None
+        if not resource.deleting:
+            try:
+                observation, swarm = self._swarm_and_guests(observation, cloud, logins)
+            except BaseException:
+                logins.close()
+                raise
+        refused = next((e for e in self._errors if e.kind is ErrorKind.UNAUTHORIZED and e.system == "openstack"), None)
+        if refused is not None:
+            observation = replace(observation, credentials=Unknown(refused.reason, refused.message))
+        return Gathered(observation, cloud, swarm, self._contents, logins, self._errors)
+
+    def refresh(self, gathered: Gathered) -> None:
+        """Read the server list anew, past any cache."""
+        cloud = gathered.cloud
+        if cloud is not None:
+            servers = self._read(lambda: cloud.list_servers(self._resource.uid, fresh=True))
+            gathered.observation = replace(gathered.observation, servers=servers, servers_fresh=isinstance(servers, Known))
+
+    def _read(self, call: Callable[[], T]) -> Fact[T]:
+        try:
+            return Known(call())
+        except ExternalError as error:
+            self._errors.append(error)
+            return Unknown(error.reason, error.message)
+
+    def _open_cloud(self) -> Fact[Cloud]:
+        reference = self._spec.identity_ref
+        secret = self._objects.get_secret(self._resource.key.namespace, reference.secret_name)
+        if secret is None:
+            return Unknown(Reason.SECRET_NOT_FOUND, f"Secret {reference.secret_name!r} of spec.identityRef does not exist")
+        if "clouds.yaml" not in secret:
+            return Unknown(Reason.SECRET_NOT_FOUND, f"Secret {reference.secret_name!r} of spec.identityRef has no key clouds.yaml")
+
+        def connect() -> Cloud:
+            cloud = self._clouds.open(secret["clouds.yaml"], reference.cloud_name, secret.get("cacert"))
+            cloud.check_credentials()
+            return cloud
+
+        return self._read(connect)
+
+    def _secrets(self) -> Fact[Secrets]:
+        """Read the cluster's own Secrets into `_contents`; what is known of them is the fact."""
+        key, spec = self._resource.key, self._spec
+        reference = spec.ssh.private_key_secret_ref
+        ssh_name = reference.name if reference is not None else ssh_secret_name(key.name)
+        ssh = self._objects.get_secret(key.namespace, ssh_name)
+        tls = self._objects.get_secret(key.namespace, tls_secret_name(key.name))
+        if (reference is not None and ssh is None) or (ssh is not None and SSH_PRIVATE not in ssh):
+            return Unknown(Reason.SECRET_NOT_FOUND, f"Secret {ssh_name!r} does not exist or has no key {SSH_PRIVATE}")
+        if tls is not None and not all(name in tls for name in TLS_KEYS):
+            return Unknown(Reason.SECRET_NOT_FOUND, f"Secret {tls_secret_name(key.name)!r} lacks one of the keys {', '.join(TLS_KEYS)}")
+        if ssh is not None:
+            self._contents.ssh_private = ssh[SSH_PRIVATE]
+            self._contents.ssh_public = ssh[SSH_PUBLIC].decode(errors="replace").strip() if SSH_PUBLIC in ssh else None
+        self._contents.tls = tls
+        expiring = tls is not None and needs_renewal(tls["cert.pem"], self._clock.now(), ca=tls["ca.pem"])
+        return Known(Secrets(ssh is not None, self._contents.ssh_public, tls is not None, expiring))
+
+    # --- the cloud
+
+    def _cloud_facts(self, observation: ClusterObservation, fact: Fact[Cloud]) -> ClusterObservation:
+        uid, names = self._resource.uid, {pool for _, pool, replicas in pools(self._spec) if replicas}
+        if isinstance(fact, Unknown):
+            machines: dict[str, Fact[MachineReferences]] = dict.fromkeys(names, fact)
+            return replace(observation, servers=fact, networking=fact, keypair=fact, network_references=fact, machine_references=machines, ports=fact)
+        cloud = fact.value
+        if observation.deleting:
+            return self._deletion_facts(observation, cloud)
+        observation = replace(observation, servers=self._read(lambda: cloud.list_servers(uid)))
+        memo = self._memo
+        if memo is not None:
+            return replace(
+                observation,
+                network_references=memo.network_references,
+                machine_references=memo.machine_references,
+                networking=memo.networking,
+                keypair=memo.keypair,
+            )
+        return replace(
+            observation,
+            network_references=self._read(lambda: self._network_references(cloud)),
+            machine_references={pool: self._machine_references(cloud, pool) for pool in sorted(names)},
+            networking=self._read(lambda: cloud.list_owned_networking(uid)),
+            keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
+        )
+
+    def _deletion_facts(self, observation: ClusterObservation, cloud: Cloud) -> ClusterObservation:
+        """All of it fresh, and references not at all: they may be gone long since."""
+        uid = self._resource.uid
+        servers = self._read(lambda: cloud.list_servers(uid, fresh=True))
+        observation = replace(observation, servers=servers, servers_fresh=isinstance(servers, Known))
+        networking = self._read(lambda: cloud.list_owned_networking(uid))
+        keypair = self._read(lambda: cloud.get_keypair(keypair_name(uid)))
+        ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
+        observation = replace(observation, networking=networking, keypair=keypair)
+        if servers == Known(()) and isinstance(networking, Known) and networking.value.networks:
+            ids = [n.id for n in networking.value.networks]
+            ports = self._read(lambda: tuple(p for network in ids for p in cloud.list_ports(network_id=network)))
+        return replace(observation, ports=ports)
+
+    def _network_references(self, cloud: Cloud) -> NetworkReferences:
+        spec = self._spec
+        existing, groups = spec.network.existing, spec.security_groups.existing
+        needs_external = existing is None or spec.managers.floating_ip.enabled
+        return NetworkReferences(
+            network_id=cloud.resolve("network", existing.network) if existing is not None else None,
+            subnet_id=cloud.resolve("subnet", existing.subnet) if existing is not None and existing.subnet is not None else None,
+            external_network_id=cloud.resolve("external network", spec.network.external) if needs_external else None,
+            security_group_ids=tuple(cloud.resolve("security group", group) for group in groups) if groups is not None else None,
+        )
+
+    def _machine_references(self, cloud: Cloud, pool: str) -> Fact[MachineReferences]:
+        machine = machine_spec(self._spec, pool)
+        return self._read(lambda: MachineReferences(cloud.resolve("flavor", machine.flavor), cloud.resolve("image", machine.image)))
+
+    # --- the swarm and its guests
+
+    def _swarm_and_guests(self, observation: ClusterObservation, cloud: Cloud | None, logins: GuestLogins) -> tuple[ClusterObservation, Swarm | None]:
+        table = tabulate(self._status, observation, self._clock.now())
+        machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
+        managers = [m for m in machines if m.id.role == "Manager"]
+        observation, swarm = self._view(observation, managers)
+        # The nodes are known now: ask only the guests that are not members.
+        table = tabulate(self._status, observation, self._clock.now())
+        machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
+        asked = to_ask(self._spec, machines, observation.swarm)
+        if cloud is None or self._contents.ssh_private is None:
+            return observation, swarm
+        for machine in machines:
+            address = (
+                reachable_address(self._spec, self._resource.uid, machine, observation.networking) if machine.id.role == "Manager" else fixed_address(machine)
+            )
+            if address is not None:
+                logins.addresses[machine.uid] = address
+            if machine.record is not None and machine.record.host_keys:
+                logins.host_keys[machine.uid] = tuple(machine.record.host_keys)
+        through = next((m for m in machines if m.id.role == "Manager" and is_up(m)), None)
+        if self._spec.managers.floating_ip.enabled and through is not None:
+            logins.jump = through.uid
+        needed = list(asked)
+        if asked and through is not None and through.uid not in {m.uid for m in asked} and through.uid not in logins.host_keys:
+            needed.insert(0, through)
+        host_keys = {m.uid: self._host_keys(cloud, m, logins) for m in needed if m.uid not in logins.host_keys}
+        logins.host_keys |= {uid: keys.value for uid, keys in host_keys.items() if isinstance(keys, Known)}
+        guests = self._ask([m for m in asked if m.uid in logins.host_keys], logins)
+        return replace(observation, host_keys=host_keys, guests=guests), swarm
+
+    def _view(self, observation: ClusterObservation, managers: Sequence[Machine]) -> tuple[ClusterObservation, Swarm | None]:
+        """The swarm's own view, through the managers whose engine has its certificate as far as we know (all of them where status was lost)."""
+        tls = self._contents.tls
+        endpoints = []
+        for machine in managers:
+            configured = machine.record is None or machine.record.engine_configured
+            address = reachable_address(self._spec, self._resource.uid, machine, observation.networking)
+            if is_up(machine) and configured and address is not None:
+                endpoints.append(f"tcp://{address}:{ENGINE_PORT}")
+        if not endpoints or tls is None:
+            return replace(observation, swarm=Unknown(Reason.MANAGER_BOOTSTRAPPING, "no manager is set up yet")), None
+        session = self._sessions.publish(self._resource.key, self._resource.uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
+        view = self._read(session.swarm.view)
+        if not isinstance(view, Known):
+            return replace(observation, swarm=view), session.swarm
+        observation = replace(observation, swarm=view)
+        if any(n.role == "worker" and NODE_LABEL_DRAINED in n.labels for n in view.value.nodes):
+            with_tasks: Fact[SwarmView] = self._read(lambda: session.swarm.view(with_tasks=True))
+            tasks: Fact[Mapping[str, int]] = Known(dict(with_tasks.value.running_tasks_by_node)) if isinstance(with_tasks, Known) else with_tasks
+            observation = replace(observation, tasks=tasks)
+        return observation, session.swarm
+
+    def _host_keys(self, cloud: Cloud, machine: Machine, logins: GuestLogins) -> Fact[tuple[str, ...]]:
+        server = machine.present
+        assert server is not None
+        if self._spec.ssh.host_key_policy == "Console":
+            found = self._read(lambda: parse_host_keys(cloud.console_output(server.id)).trusted)
+            missing = "the console does not show the ssh host keys yet"
+        else:
+            found = self._read(lambda: self._hosts.scan_host_keys(logins.target(machine.uid)).keys)
+            missing = "ssh offers no host key yet"
+        return Unknown(Reason.HOST_KEY_UNVERIFIED, missing) if found == Known(()) else found
+
+    def _ask(self, machines: Sequence[Machine], logins: GuestLogins) -> dict[str, Fact[Guest]]:
+        def ask(machine: Machine) -> Fact[Guest]:
+            return self._read(lambda: self._guest(machine, logins))
+
+        if self._threads > 1 and len(machines) > 1:
+            with ThreadPoolExecutor(min(self._threads, len(machines)), thread_name_prefix="guests") as pool:
+                return dict(zip([m.uid for m in machines], pool.map(ask, machines), strict=True))
+        return {m.uid: ask(m) for m in machines}
+
+    def _guest(self, machine: Machine, logins: GuestLogins) -> Guest:
+        host = logins.open(machine.uid)
+        engine = host.engine_info()
+        if machine.id.role != "Manager" or self._contents.tls is None:
+            return Guest(engine)
+        addresses = [a for a in (logins.addresses.get(machine.uid), fixed_address(machine)) if a is not None]
+        return Guest(engine, tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now()))
+
+
+def remember(gathered: Gathered, at: float) -> SlowFacts | None:
+    """The slow facts, where all of them are known."""
+    o = gathered.observation
+    if not isinstance(o.network_references, Known) or not isinstance(o.networking, Known) or not isinstance(o.keypair, Known):
+        return None
+    if any(isinstance(f, Unknown) for f in o.machine_references.values()):
+        return None
+    return SlowFacts(o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair)
