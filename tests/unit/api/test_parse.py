@@ -128,6 +128,11 @@ def test_a_bad_entry_goes_and_its_neighbours_stay() -> None:
     assert parsed.workers == RoleCount()
 
 
+def test_several_bad_entries_take_no_good_one_along() -> None:
+    nodes = ["junk", "junk", *(machine(name=f"c-a-{n}", machineUID=f"m{n}") for n in range(3))]
+    assert [node.machine_uid for node in parse_cluster_status({"nodes": nodes}).nodes] == ["m0", "m1", "m2"]
+
+
 def test_the_input_is_left_alone() -> None:
     status = {"nodes": ["junk"]}
     parse_cluster_status(status)
