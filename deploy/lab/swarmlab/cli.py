@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
-from swarmlab import cloud, leftovers, paths, process
+from swarmlab import cloud, leftovers, paths, process, quotas
 from swarmlab.errors import LabError
+from swarmlab.hosts import guestimage
+from swarmlab.hosts import server as hosts
 from swarmlab.progress import Progress
 
 
@@ -54,16 +57,48 @@ def _report(left: list[str]) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     states = cloud.status()
-    for name, pid in states:
+    for name, pid in [] if arguments.quiet else states:
         print(f"{name:24} {f'running, pid {pid}' if pid else 'not running'}")
     return 0 if all(pid for _, pid in states) else 1
 
 
 def _env(arguments: argparse.Namespace) -> int:
-    print("export OS_CLOUD=swarm")
-    print(f"export OS_CLIENT_CONFIG_FILE={paths.CLOUDS_YAML}")
-    print(f"export KUBECONFIG={paths.KUBECONFIG}")
-    print(f'export PATH="$PATH:{paths.BIN}:{paths.OPENSTACK_VENV / "bin"}"')
+    variables = {
+        "OS_CLOUD": "swarm",
+        "OS_CLIENT_CONFIG_FILE": str(paths.CLOUDS_YAML),
+        "KUBECONFIG": str(paths.KUBECONFIG),
+        "PATH": f"{paths.BIN}:{os.environ.get('PATH', os.defpath)}",
+    }
+    for name, value in variables.items():
+        print(f"{name}={value}" if arguments.plain else f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _ssh(arguments: argparse.Namespace) -> int:
+    server = _server(arguments.server)
+    command = arguments.command or ["/bin/bash", "--login"]
+    os.execvp("nsenter", hosts.enter_command(server, *command))
+
+
+def _console(arguments: argparse.Namespace) -> int:
+    sys.stdout.buffer.write(hosts.console(_server(arguments.server)))
+    return 0
+
+
+def _server(name: str) -> str:
+    try:
+        return hosts.find(name).uuid
+    except hosts.ServerError as error:
+        raise LabError(str(error)) from error
+
+
+def _quota(arguments: argparse.Namespace) -> int:
+    quotas.set_quota(arguments.name, arguments.value)
+    return 0
+
+
+def _image(arguments: argparse.Namespace) -> int:
+    cloud.build_image(Progress(), arguments.name)
     return 0
 
 
@@ -97,12 +132,25 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("down", _down, "remove all of the lab but its caches; lists what it could not remove"),
         ("purge", _purge, "down, and remove the caches"),
-        ("status", _status, "list the services; exit code 1 when one does not run"),
-        ("env", _env, "print shell commands that point clients to the lab"),
         ("leftovers", _leftovers, "list what of a lab is on this machine; exit code 1 when there is something"),
     ):
-        command = commands.add_parser(name, help=text)
-        command.set_defaults(run=run)
+        commands.add_parser(name, help=text).set_defaults(run=run)
+    command = commands.add_parser("status", help="list the services; exit code 1 when one does not run")
+    command.add_argument("--quiet", action="store_true", help="only the exit code")
+    command.set_defaults(run=_status)
+    command = commands.add_parser("env", help="print shell commands that point clients to the lab")
+    command.add_argument("--plain", action="store_true", help="NAME=VALUE lines instead, for programs")
+    command.set_defaults(run=_env)
+    command = commands.add_parser("ssh", help="a root shell, or a command, inside a running server")
+    command.add_argument("server", help="name or id")
+    command.add_argument("command", nargs=argparse.REMAINDER)
+    command.set_defaults(run=_ssh)
+    command = commands.add_parser("console", help="print a server's console log")
+    command.add_argument("server", help="name or id")
+    command.set_defaults(run=_console)
+    command = commands.add_parser("image", help="build a further image and register it when the lab is up")
+    command.add_argument("name", choices=sorted(guestimage.SUITES))
+    command.set_defaults(run=_image)
 
     faults = commands.add_parser("break", help="make something fail").add_subparsers(required=True, metavar="FAULT")
     for name, run, text in (
@@ -112,4 +160,8 @@ def _parser() -> argparse.ArgumentParser:
         command = faults.add_parser(name, help=text)
         command.add_argument("name", help="as in `lab status`")
         command.set_defaults(run=run)
+    command = faults.add_parser("quota", help="set a quota of the project swarm")
+    command.add_argument("name", choices=quotas.NAMES, metavar="NAME", help=", ".join(quotas.NAMES))
+    command.add_argument("value", type=int, help="-1 for no limit")
+    command.set_defaults(run=_quota)
     return parser

@@ -27,8 +27,8 @@ from swarmlab import (
     rabbitmq,
 )
 from swarmlab.errors import LabError
+from swarmlab.hosts import guestimage, registry
 from swarmlab.hosts import plane as hosts
-from swarmlab.hosts import registry
 from swarmlab.progress import Progress
 
 
@@ -83,6 +83,14 @@ def purge(progress: Progress) -> None:
     if left:
         raise LabError("not removing the caches while parts of a lab remain: " + "; ".join(left))
     shutil.rmtree(paths.CACHE, ignore_errors=True)
+
+
+def build_image(progress: Progress, image: str) -> None:
+    """Build one of the further guest images; Glance gets it at once when the lab is up, else at the next start."""
+    with progress.step(f"build guest image {image} (3 minutes or so)", announce=True):
+        guestimage.ensure(paths.CACHE, progress.say, image)
+    if process.running("glance") is not None:
+        dataplane.of_state().ensure_images(content.admin())
 
 
 def status() -> list[tuple[str, int | None]]:
@@ -212,9 +220,7 @@ def _compute_nodes(admin: cloudapi.Cloud) -> list[cloudapi.Body]:
 def _ensure_ssh_key() -> None:
     if not paths.SSH_KEY.exists():
         paths.SSH_KEY.parent.mkdir(mode=0o700, exist_ok=True)
-        process.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(paths.SSH_KEY)], name="ssh-keygen"
-        )
+        process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(paths.SSH_KEY)], name="ssh-keygen")
 
 
 def _check_kind(plane: dataplane.Plane) -> None:

@@ -64,9 +64,7 @@ class Cloud:
 
 
 def _send(method: str, url: str, headers: dict[str, str], data: bytes | Iterable[bytes] | None) -> Any:
-    request = urllib.request.Request(  # noqa: S310 - ENDPOINTS are all http
-        url, data, {"Content-Type": "application/json"} | headers, method=method
-    )
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} | headers, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         return opener.open(request, timeout=60)

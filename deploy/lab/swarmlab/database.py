@@ -55,6 +55,4 @@ def initialise(datadir: Path) -> None:
 def create_schemas() -> None:
     """Create the services' databases where they do not exist yet."""
     sql = "".join(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb3;" for name in SCHEMAS)
-    process.run(
-        ["mariadb", "--no-defaults", f"--socket={socket_path()}", "--user=root"], name="mariadb-install", stdin=sql
-    )
+    process.run(["mariadb", "--no-defaults", f"--socket={socket_path()}", "--user=root"], name="mariadb-install", stdin=sql)

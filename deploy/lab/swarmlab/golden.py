@@ -30,9 +30,7 @@ def directory() -> Path:
     digest = hashlib.sha256(f"{openstack.requirements_digest()} {paths.STATE}".encode())
     for module in ("golden", "identity", "database", "cloudapi"):
         digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
-    version = subprocess.run(
-        ["/usr/sbin/mariadbd", "--no-defaults", "--version"], capture_output=True, check=True
-    ).stdout
+    version = subprocess.run(["/usr/sbin/mariadbd", "--no-defaults", "--version"], capture_output=True, check=True).stdout
     digest.update(version)
     return paths.CACHE / f"golden-{digest.hexdigest()[:12]}"
 
@@ -100,11 +98,7 @@ def _others() -> None:
     for kind in ("fernet", "credential"):
         (paths.ETC / "keystone" / f"{kind}-keys").mkdir(mode=0o700, exist_ok=True)
         tool("keystone-manage", f"{kind}_setup", "--keystone-user", "root", "--keystone-group", "root")
-    endpoints = [
-        word
-        for kind in ("admin", "internal", "public")
-        for word in (f"--bootstrap-{kind}-url", openstack_conf.AUTH_URL)
-    ]
+    endpoints = [word for kind in ("admin", "internal", "public") for word in (f"--bootstrap-{kind}-url", openstack_conf.AUTH_URL)]
     region = ["--bootstrap-region-id", openstack_conf.REGION]
     tool("keystone-manage", "bootstrap", "--bootstrap-password", secrets.get("admin"), *endpoints, *region)
     tool("neutron-db-manage", "upgrade", "heads")

@@ -27,14 +27,12 @@ PACKAGES = (
 )
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_LOCK = Path("/tmp/swl-apt.lock")  # noqa: S108 - root only opens it for its lock
+_LOCK = Path("/tmp/swl-apt.lock")
 
 
 def missing() -> list[str]:
     """Those of PACKAGES that are not installed."""
-    asked = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", *PACKAGES], capture_output=True, text=True
-    )
+    asked = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", *PACKAGES], capture_output=True, text=True)
     installed = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
     return [name for name in PACKAGES if name not in installed]
 

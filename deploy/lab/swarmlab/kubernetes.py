@@ -53,9 +53,7 @@ def _ensure_built(progress: Progress) -> Path:
         digest.update((SOURCE / name).read_bytes())
     program = paths.CACHE / f"lab-kubernetes-{digest.hexdigest()[:12]}"
     if not program.exists():
-        with progress.step(
-            "build the Kubernetes control plane from Go modules (7 minutes or so on 2 cores)", announce=True
-        ):
+        with progress.step("build the Kubernetes control plane from Go modules (7 minutes or so on 2 cores)", announce=True):
             _build(program)
         for old in paths.CACHE.glob("lab-kubernetes-*"):
             if old != program:
@@ -171,7 +169,7 @@ def controller_manager() -> process.Service:
         "--secure-port=0",
         "--leader-elect=false",
     ]
-    return process.Service("kube-controller-manager", argv, lambda: True)
+    return process.Service("kube-controller-manager", argv, None)
 
 
 def write_kubeconfig() -> None:

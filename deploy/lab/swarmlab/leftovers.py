@@ -36,9 +36,7 @@ def mounts(mountinfo: str, below: Path) -> list[str]:
 
 def loops(backing: dict[str, str], below: Path) -> list[str]:
     """Loop devices whose backing file is below a directory; the kernel says `` (deleted)`` after one that is gone."""
-    return sorted(
-        f"/dev/{dev}" for dev, file in backing.items() if Path(file.removesuffix(" (deleted)")).is_relative_to(below)
-    )
+    return sorted(f"/dev/{dev}" for dev, file in backing.items() if Path(file.removesuffix(" (deleted)")).is_relative_to(below))
 
 
 def rules(iptables_save: str) -> list[str]:
@@ -86,9 +84,7 @@ def find_loops() -> list[str]:
 def find_cgroups() -> list[Path]:
     """Control groups of the lab, deepest first; version 1 has one tree for each set of controllers."""
     root = Path("/sys/fs/cgroup")
-    tops = [
-        path for pattern in (f"{paths.PREFIX}*", f"*/{paths.PREFIX}*") for path in root.glob(pattern) if path.is_dir()
-    ]
+    tops = [path for pattern in (f"{paths.PREFIX}*", f"*/{paths.PREFIX}*") for path in root.glob(pattern) if path.is_dir()]
     groups = [*tops, *(path for top in tops for path in top.rglob("*") if path.is_dir())]
     return sorted(groups, key=lambda path: (-len(path.parts), path))
 

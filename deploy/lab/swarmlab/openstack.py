@@ -97,7 +97,7 @@ def service(name: str) -> process.Service:
     if program == "nova-compute":
         files.append(openstack_conf.compute_file(name))
     argv = [*launcher, "run", program, *(f"--config-file={file}" for file in files)]
-    return process.Service(name, argv, lambda: True, environment())
+    return process.Service(name, argv, None, environment())
 
 
 def api_services() -> list[str]:
@@ -120,8 +120,5 @@ def write_entry_points(groups: dict[str, dict[str, str]]) -> None:
     info = python_path_dir() / "swarmlab_openstack-1.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: swarmlab-openstack\nVersion: 1\n")
-    lines = [
-        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in all_.items())
-        for group, all_ in groups.items()
-    ]
+    lines = [f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in all_.items()) for group, all_ in groups.items()]
     (info / "entry_points.txt").write_text("\n".join(lines))

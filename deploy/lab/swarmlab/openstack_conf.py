@@ -34,8 +34,7 @@ def _common(user: str) -> ini.Snippet:
     """What every service has: where to log, the message bus, how to check tokens."""
     return {
         "DEFAULT": {"transport_url": rabbitmq.transport_url(), "use_stderr": True, "log_options": False},
-        "keystone_authtoken": credentials(user)
-        | {"www_authenticate_uri": AUTH_URL, "service_token_roles": "service", "service_token_roles_required": True},
+        "keystone_authtoken": credentials(user) | {"www_authenticate_uri": AUTH_URL, "service_token_roles": "service", "service_token_roles_required": True},
         "oslo_concurrency": {"lock_path": paths.RUN / "locks" / user},
         "oslo_messaging_notifications": {"driver": "noop"},
         "oslo_middleware": {"enable_proxy_headers_parsing": False},
@@ -95,10 +94,7 @@ def neutron() -> ini.Snippet:
         "database": {"connection": database.url("neutron")},
         "nova": credentials("nova"),
         "placement": credentials("placement"),
-        "quotas": {
-            f"quota_{name}": UNLIMITED
-            for name in ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")
-        },
+        "quotas": {f"quota_{name}": UNLIMITED for name in ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")},
     }
 
 
@@ -153,8 +149,7 @@ def nova() -> ini.Snippet:
         "glance": {"region_name": REGION} | credentials("glance"),
         "cinder": credentials("cinder"),
         "service_user": credentials("nova") | {"send_service_user_token": True},
-        "neutron": credentials("neutron")
-        | {"service_metadata_proxy": True, "metadata_proxy_shared_secret": secrets.get("metadata-proxy")},
+        "neutron": credentials("neutron") | {"service_metadata_proxy": True, "metadata_proxy_shared_secret": secrets.get("metadata-proxy")},
         "vnc": {"enabled": False},
         "key_manager": {"backend": "barbican"},
         "workarounds": {"skip_cpu_compare_at_startup": True},
@@ -197,9 +192,7 @@ def write_compute(service: str, number: int) -> None:
     compute_file(service).write_text(ini.render({"DEFAULT": {"host": f"swl-compute-{number}", "state_path": state}}))
 
 
-def write(
-    nova_extra: ini.Snippet, neutron_extra: ini.Snippet, ml2_extra: ini.Snippet, cinder_extra: ini.Snippet
-) -> None:
+def write(nova_extra: ini.Snippet, neutron_extra: ini.Snippet, ml2_extra: ini.Snippet, cinder_extra: ini.Snippet) -> None:
     """Write all configuration files; safe to repeat."""
     files = {
         "keystone/keystone.conf": [keystone()],

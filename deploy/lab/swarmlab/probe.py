@@ -11,7 +11,7 @@ from pathlib import Path
 
 def http(url: str, accept: tuple[int, ...] = (200, 300, 401)) -> bool:
     """True when a GET of ``url`` answers with one of ``accept``; certificates are not looked at, this is loopback."""
-    context = ssl._create_unverified_context()  # noqa: S323
+    context = ssl._create_unverified_context()
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     opener = urllib.request.build_opener(*handlers)
     try:

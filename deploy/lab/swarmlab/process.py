@@ -33,12 +33,12 @@ _INHERITED = ("PATH", "LANG", "TZ", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ht
 class Service:
     """One long-running process: how to start it and how to know that it works.
 
-    ``ready`` is called every 100 ms until it returns true or ``timeout`` seconds are over.
+    ``ready`` is called every 100 ms until it returns true or ``timeout`` seconds are over; None: running is all there is to see.
     """
 
     name: str
     argv: Sequence[str]
-    ready: Callable[[], bool]
+    ready: Callable[[], bool] | None
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 90.0
 
@@ -75,9 +75,14 @@ def run(argv: Sequence[str], *, name: str, env: Mapping[str, str] | None = None,
 
 
 def start(service: Service) -> bool:
-    """Start a service unless it runs already; does not wait for it to be ready. True when it was started."""
+    """Start a service unless it runs already; does not wait for it to be ready. True when it was started.
+
+    Raises LabError when something that is not ours answers in its place already, such as another lab on the same ports.
+    """
     if running(service.name) is not None:
         return False
+    if service.ready is not None and service.ready():
+        raise LabError(f"{service.name}: something that is no part of the lab in {paths.STATE} answers in its place already")
     for directory in (paths.RUN, paths.LOG):
         directory.mkdir(parents=True, exist_ok=True)
     with service.log.open("ab") as log:
@@ -97,13 +102,13 @@ def start(service: Service) -> bool:
 def wait_ready(service: Service) -> None:
     """Wait until a started service is ready. Raises LabError when it ends or stays silent."""
     deadline = time.monotonic() + service.timeout
-    while not service.ready():
+    if running(service.name) is None:
+        raise LabError(f"{service.name} has ended; see {service.log}\n{_tail(service.log)}")
+    while not (service.ready is None or service.ready()):
         if running(service.name) is None:
             raise LabError(f"{service.name} ended during its start; see {service.log}\n{_tail(service.log)}")
         if time.monotonic() > deadline:
-            raise LabError(
-                f"{service.name} is not ready after {service.timeout:.0f}s; see {service.log}\n{_tail(service.log)}"
-            )
+            raise LabError(f"{service.name} is not ready after {service.timeout:.0f}s; see {service.log}\n{_tail(service.log)}")
         time.sleep(0.1)
 
 

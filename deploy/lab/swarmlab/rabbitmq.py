@@ -47,8 +47,6 @@ def service() -> process.Service:
         "ERL_EPMD_ADDRESS": paths.LOOPBACK,
         "ERL_EPMD_PORT": str(paths.PORT_EPMD),
         # No busy waiting of idle schedulers: the machine may have two cores.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-            "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
-        ),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"),
     }
     return process.Service("rabbitmq", [_SERVER], lambda: probe.amqp(paths.LOOPBACK, paths.PORT_AMQP), env)
