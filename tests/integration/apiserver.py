@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import time
@@ -15,25 +14,19 @@ from swarm_operator.adapters.kubernetes.api import KubernetesApi
 from swarm_operator.adapters.kubernetes.login import load_configuration
 from swarm_operator.api.base import API_VERSION
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarmlab.paths import KUBECONFIG
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 
 
-def kubeconfig() -> str:
-    """The lab's kubeconfig, or the one that $KUBECONFIG names."""
-    return os.environ.get("KUBECONFIG") or str(KUBECONFIG)
-
-
-def apply_crds() -> None:
+def apply_crds(kubeconfig: str) -> None:
     """Put our CRDs into the API server and wait until it serves them."""
-    run = ["kubectl", "--kubeconfig", kubeconfig()]
+    run = ["kubectl", "--kubeconfig", kubeconfig]
     subprocess.run([*run, "apply", "--server-side", "--force-conflicts", "-f", str(CRDS)], check=True, capture_output=True)
     subprocess.run([*run, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS)], check=True, capture_output=True)
 
 
-def open_api() -> KubernetesApi:
-    return KubernetesApi(load_configuration(kubeconfig()))
+def open_api(kubeconfig: str) -> KubernetesApi:
+    return KubernetesApi(load_configuration(kubeconfig))
 
 
 @contextmanager

@@ -40,9 +40,9 @@ class Counting(KubernetesApi):
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Counting]:
-    apply_crds()
-    api = Counting(open_api())
+def api(lab_kubeconfig: str) -> Iterator[Counting]:
+    apply_crds(lab_kubeconfig)
+    api = Counting(open_api(lab_kubeconfig))
     yield api
     api.close()
 

@@ -16,6 +16,7 @@ from kubernetes.client.exceptions import ApiException
 
 from kubernetes import client
 from swarm_operator import __version__
+from swarm_operator.adapters.kubernetes.login import expire_token
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.telemetry.redaction import redact
 from swarm_operator.telemetry.requests import Observe, ignore, observed
@@ -73,7 +74,7 @@ class KubernetesApi:
             try:
                 return self._send(method, path, query, body, media_type)
             except ExternalError as error:
-                if error.kind is not ErrorKind.UNAUTHORIZED or not self._renew_token():
+                if error.kind is not ErrorKind.UNAUTHORIZED or not expire_token(self._configuration):
                     raise
             return self._send(method, path, query, body, media_type)
 
@@ -113,13 +114,6 @@ class KubernetesApi:
         if not isinstance(decoded, dict):
             raise ExternalError(ErrorKind.INVALID, SYSTEM, "the API server's answer is not an object")
         return decoded
-
-    def _renew_token(self) -> bool:
-        expire = getattr(self._configuration.refresh_api_key_hook, "expire", None)
-        if expire is None:
-            return False
-        expire()
-        return True
 
 
 def segment(name: str) -> str:

@@ -82,6 +82,15 @@ def bearer_token(configuration: Any) -> str | None:
     return header.split(" ", 1)[-1] if header else None
 
 
+def expire_token(configuration: Any) -> bool:
+    """Have the token read again at its next use; False where it does not come from a file."""
+    hook = configuration.refresh_api_key_hook
+    if not isinstance(hook, TokenFile):
+        return False
+    hook.expire()
+    return True
+
+
 def _load_in_cluster(configuration: Any) -> None:
     loader: Any = InClusterConfigLoader
     loader(token_filename=SERVICE_TOKEN_FILENAME, cert_filename=SERVICE_CERT_FILENAME, try_refresh_token=False).load_and_set(configuration)

@@ -1,0 +1,171 @@
+"""The life of the process: start, watch, reconcile, end.
+
+Exit status: 0 after SIGTERM or SIGINT; 1 when the API server or the CRDs were not there in time, or the watch died (the supervisor is to start us again); 2 for wrong flags.
+Does not: parse flags, or know the controllers.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from types import FrameType
+
+from swarm_operator import __version__
+from swarm_operator.adapters.kubernetes.login import load_configuration
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.engine.clock import SystemClock
+from swarm_operator.engine.outcome import Outcome
+from swarm_operator.engine.queue import WorkQueue
+from swarm_operator.engine.resync import Resync
+from swarm_operator.engine.watchdog import WatchOracle
+from swarm_operator.engine.workers import WorkerPool
+from swarm_operator.handlers.settings import Settings
+from swarm_operator.handlers.shell import Shell
+from swarm_operator.handlers.sweep import KINDS, Sweep
+from swarm_operator.handlers.watch import ClusterNames, WatchEvents
+from swarm_operator.handlers.wiring import BuildCore, build_core, build_objects
+from swarm_operator.ports.objects import Key, Objects
+from swarm_operator.telemetry import logs
+from swarm_operator.telemetry.metrics import Metrics
+from swarm_operator.telemetry.server import TelemetryServer
+
+LOOP_PATIENCE = 30.0
+"""Seconds without a beat of kopf's loop after which the process is not alive."""
+
+log = logging.getLogger(__name__)
+
+
+class ReconcileObserver:
+    """Gives each reconcile its log fields and counts it."""
+
+    def __init__(self, clusters: ClusterNames, metrics: Metrics) -> None:
+        self._clusters = clusters
+        self._metrics = metrics
+
+    def started(self, key: Key) -> None:
+        fields = {"key": str(key), "kind": key.kind, "namespace": key.namespace, "cluster": self._clusters.cluster_of(key) or ""}
+        logs.bind(**fields, **({"service": key.name} if key.kind == "SwarmService" else {}))
+
+    def finished(self, key: Key, outcome: Outcome, seconds: float) -> None:
+        log.debug("%s in %.2f s", outcome, seconds)
+        self._metrics.reconciled(key.kind, outcome, seconds)
+        logs.unbind()
+
+
+class Application:
+    """One operator process. `run` may be called once."""
+
+    def __init__(self, settings: Settings, build: BuildCore = build_core) -> None:
+        """Makes no call yet. Raises ExternalError where there is no login, OSError where the metrics port is taken."""
+        self._settings = settings
+        self._clock = SystemClock()
+        self._metrics = Metrics()
+        self._exit_status = 0
+        self._ending = False
+        configuration = load_configuration(settings.kubeconfig)
+        clusters = ClusterNames()
+        oracle: WatchOracle[Key] = WatchOracle(self._clock, settings.watch_patience_seconds)
+        self._queue: WorkQueue[Key] = WorkQueue(self._clock, clusters.group, settings.group_limit)
+        self._objects = build_objects(configuration, settings, self._clock, self._metrics)
+        self._core = build(self._objects, self._wake, self._clock, self._metrics)
+        self._pool = WorkerPool(self._queue, self._core.reconcile, settings.workers, ReconcileObserver(clusters, self._metrics))
+        sweep = Sweep(self._objects, settings.namespaces, self._queue, oracle, clusters, self._clock, self._watch_died)
+        self._resync = Resync(sweep, settings.resync_seconds, self._clock)
+        self._shell = Shell(configuration, settings.namespaces, WatchEvents(self._queue, oracle, clusters, self._metrics), self._close_queue)
+        self._metrics.collect_from(self._queue.figures, self._resync.last_success)
+        self._server = TelemetryServer(
+            settings.metrics_address, settings.metrics_port, metrics=self._metrics.exposition, live=self._live_complaints, ready=self._ready_complaints
+        )
+
+    def run(self) -> int:
+        """Blocks until the process is to end; the exit status."""
+        signal.signal(signal.SIGTERM, _leave)
+        self._server.start()
+        scope = ", ".join(self._settings.namespaces) or "all namespaces"
+        log.info("swarm-operator %s serves %s; metrics at %s:%d", __version__, scope, *self._server.address)
+        try:
+            if not self._wait_for_api():
+                return 1
+            self._pool.start()
+            self._resync.start()
+            self._shell.run(self._clock.monotonic)
+        except Exception:
+            log.exception("the watch ended")
+            self._exit_status = 1
+        finally:
+            self._end()
+        return self._exit_status
+
+    def _wait_for_api(self) -> bool:
+        """Whether both kinds can be listed: within `startup_seconds`, for the CRDs may come a moment after us. kopf would wait silently and for ever."""
+        end = self._clock.monotonic() + self._settings.startup_seconds
+        while True:
+            try:
+                _list_once(self._objects, self._settings.namespaces)
+            except ExternalError as error:
+                hint = " (are the CRDs of crds/ installed?)" if error.kind is ErrorKind.NOT_FOUND else ""
+                log.warning("can't list our kinds yet: %s%s", error, hint)
+                if self._clock.monotonic() >= end:
+                    log.error("gave up after %.0f s", self._settings.startup_seconds)
+                    return False
+                self._clock.sleep(2)
+            else:
+                return True
+
+    def _wake(self, key: Key) -> None:
+        """For event streams of the controllers: what happened outside is as urgent as an edit."""
+        self._queue.add(key, urgent=True)
+
+    def _close_queue(self) -> None:
+        self._ending = True
+        self._queue.close()
+
+    def _watch_died(self, keys: list[Key]) -> None:
+        log.critical("the watch is dead: no event brought the present version of %s; ending to be started anew", ", ".join(map(str, keys[:5])))
+        self._metrics.watch_stale()
+        self._exit_status = 1
+        self._shell.stop()
+
+    def _end(self) -> None:
+        self._close_queue()
+        start = time.monotonic()
+        self._resync.stop(timeout=1.0)
+        if not self._pool.stop(self._settings.shutdown_seconds):
+            log.warning("work still runs after %.0f s; left where it is, the next start goes on from what it finds", self._settings.shutdown_seconds)
+        for close in (*self._core.closers, self._objects.close, self._server.stop):
+            try:
+                close()
+            except Exception:
+                log.exception("while ending")
+        log.info("ended after %.1f s", time.monotonic() - start)
+
+    def _live_complaints(self) -> list[str]:
+        complaints = []
+        if self._shell.ready and self._clock.monotonic() - self._shell.heartbeat > LOOP_PATIENCE:
+            complaints.append("the watch's loop hangs")
+        if self._shell.ready and not self._ending and self._pool.alive() < self._settings.workers:
+            complaints.append("a worker thread ended")
+        return complaints
+
+    def _ready_complaints(self) -> list[str]:
+        complaints = []
+        if self._ending:
+            complaints.append("ending")
+        if not self._shell.ready:
+            complaints.append("the watch has not begun")
+        if self._resync.last_success() is None:
+            complaints.append("no complete list yet")
+        return complaints
+
+
+def _list_once(objects: Objects, namespaces: tuple[str, ...]) -> None:
+    for kind in KINDS:
+        for namespace in namespaces or (None,):
+            objects.list(kind, namespace)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """SIGTERM before the shell has its own handlers: nothing runs yet that would want to be finished."""
+    sys.exit(0)

@@ -1,0 +1,85 @@
+"""What can be set from outside: flags, and environment variables as their defaults. The only reader of argv and of our environment variables."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from swarm_operator.telemetry.logs import Format
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of `run`. `namespaces` is empty for all; times are in seconds; a `metrics_port` of 0 takes any free one."""
+
+    namespaces: tuple[str, ...] = ()
+    kubeconfig: str | None = None
+    workers: int = 16
+    group_limit: int = 4
+    resync_seconds: float = 300.0
+    watch_patience_seconds: float = 120.0
+    startup_seconds: float = 60.0
+    shutdown_seconds: float = 20.0
+    metrics_address: str = "127.0.0.1"
+    metrics_port: int = 8080
+    log_format: Format = "text"
+    log_level: str = "INFO"
+
+
+def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    """The flags of `run`; each has a variable SWARM_OPERATOR_<FLAG> as its default."""
+    base = Settings()
+
+    def default(flag: str, value: object) -> str:
+        return environ.get(f"SWARM_OPERATOR_{flag}", str(value))
+
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--namespace", "-n", action="append", metavar="N", help="namespace to serve; may be repeated (SWARM_OPERATOR_NAMESPACES, by commas)")
+    scope.add_argument("--all-namespaces", "-A", action="store_true", help="serve all namespaces")
+    parser.add_argument(
+        "--kubeconfig", default=environ.get("SWARM_OPERATOR_KUBECONFIG"), help="default: the pod's service account, $KUBECONFIG, ~/.kube/config"
+    )
+    parser.add_argument("--workers", type=_positive, default=default("WORKERS", base.workers), help="objects reconciled at once (%(default)s)")
+    parser.add_argument(
+        "--workers-per-cluster",
+        type=_positive,
+        default=default("WORKERS_PER_CLUSTER", base.group_limit),
+        help="of these, services of one cluster (%(default)s)",
+    )
+    parser.add_argument("--resync-seconds", type=float, default=default("RESYNC_SECONDS", base.resync_seconds), help="period of the full list (%(default)s)")
+    parser.add_argument("--shutdown-seconds", type=float, default=default("SHUTDOWN_SECONDS", base.shutdown_seconds), help="given to running work at the end")
+    parser.add_argument("--metrics-address", default=default("METRICS_ADDRESS", base.metrics_address), help="of /metrics, /livez, /readyz (%(default)s)")
+    parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", base.metrics_port), help="0: any free port (%(default)s)")
+    parser.add_argument("--log-format", choices=("json", "text"), default=default("LOG_FORMAT", base.log_format))
+    parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), default=default("LOG_LEVEL", base.log_level))
+
+
+def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """The Settings of parsed flags. Raises ValueError when neither namespaces nor all of them were asked for."""
+    names = arguments.namespace or [name.strip() for name in environ.get("SWARM_OPERATOR_NAMESPACES", "").split(",") if name.strip()]
+    if arguments.all_namespaces:
+        names = []
+    elif not names:
+        raise ValueError("give --namespace or --all-namespaces")
+    if arguments.log_format not in ("json", "text"):
+        raise ValueError(f"log format {arguments.log_format!r} is neither json nor text")
+    return Settings(
+        namespaces=tuple(dict.fromkeys(names)),
+        kubeconfig=arguments.kubeconfig,
+        workers=arguments.workers,
+        group_limit=arguments.workers_per_cluster,
+        resync_seconds=arguments.resync_seconds,
+        shutdown_seconds=arguments.shutdown_seconds,
+        metrics_address=arguments.metrics_address,
+        metrics_port=arguments.metrics_port,
+        log_format=arguments.log_format,
+        log_level=arguments.log_level,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,120 @@
+"""From watch events to keys in the queue, and which keys belong together.
+
+Events are hints. A handler that fails is never called again for the same event (kopf ignores errors of on.event), so it does nothing that can fail: it adds a key.
+Secrets are not watched: that would need the right to list every Secret and bring their contents into the process. A cluster whose Secret is missing is looked at again
+after its back-off, and any edit of the cluster brings it back at once.
+Does not: decide anything about an object, or keep its contents.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from swarm_operator.engine.queue import WorkQueue
+from swarm_operator.engine.watchdog import WatchOracle
+from swarm_operator.ports.objects import Key, Kind
+from swarm_operator.telemetry.metrics import Metrics
+
+
+class ClusterNames:
+    """Which SwarmCluster each SwarmService names, as far as seen (`spec.clusterRef.name` is immutable). Thread safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cluster: dict[Key, str] = {}
+        self._services: defaultdict[Key, set[Key]] = defaultdict(set)
+
+    def note(self, key: Key, spec: Mapping[str, Any]) -> None:
+        """`key` was seen with this spec."""
+        name = (spec.get("clusterRef") or {}).get("name")
+        if key.kind != "SwarmService" or not isinstance(name, str):
+            return
+        with self._lock:
+            self._forget(key)
+            self._cluster[key] = name
+            self._services[Key("SwarmCluster", key.namespace, name)].add(key)
+
+    def forget(self, key: Key) -> None:
+        """`key` is gone."""
+        with self._lock:
+            self._forget(key)
+
+    def cluster_of(self, key: Key) -> str | None:
+        """Name of the cluster that `key` is, or is on."""
+        return key.name if key.kind == "SwarmCluster" else self._cluster.get(key)
+
+    def services_of(self, cluster: Key) -> list[Key]:
+        """The services seen that name `cluster`."""
+        with self._lock:
+            return sorted(self._services.get(cluster, ()))
+
+    def group(self, key: Key) -> Hashable:
+        """The group of the work queue: all services of a cluster are one, the cluster itself is another. So services that hang on a dead manager can't keep
+        their cluster from being repaired."""
+        return (key.kind, key.namespace, self.cluster_of(key))
+
+    def _forget(self, key: Key) -> None:
+        name = self._cluster.pop(key, None)
+        if name is None:
+            return
+        cluster = Key("SwarmCluster", key.namespace, name)
+        self._services[cluster].discard(key)
+        if not self._services[cluster]:
+            del self._services[cluster]
+
+
+class WatchEvents:
+    """Receives each event of both kinds. Called from one thread (kopf's loop); quick, and raises nothing for an object that the API server can hold."""
+
+    def __init__(self, queue: WorkQueue[Key], oracle: WatchOracle[Key], clusters: ClusterNames, metrics: Metrics) -> None:
+        self._queue = queue
+        self._oracle = oracle
+        self._clusters = clusters
+        self._metrics = metrics
+        self._wishes: dict[Key, Hashable] = {}
+        self._faces: dict[Key, Hashable] = {}
+
+    def __call__(self, kind: Kind, event_type: str | None, body: Mapping[str, Any]) -> None:
+        """`event_type` is None (present when the watch began), ADDED, MODIFIED or DELETED."""
+        metadata = body["metadata"]
+        key = Key(kind, metadata["namespace"], metadata["name"])
+        self._metrics.watch_event(kind)
+        if event_type == "DELETED":
+            self._oracle.gone(key)
+            self._clusters.forget(key)
+            self._wishes.pop(key, None)
+            self._faces.pop(key, None)
+            self._queue.add(key, urgent=True)
+            return
+        self._oracle.delivered(key, metadata["resourceVersion"])
+        self._clusters.note(key, body.get("spec") or {})
+        # What somebody wants is urgent. The echo of our own status is not: it brings the key once more, after those.
+        self._queue.add(key, urgent=_differs(self._wishes, key, _wish(metadata)))
+        if kind == "SwarmCluster" and _differs(self._faces, key, _face(body.get("status") or {})):
+            for service in self._clusters.services_of(key):
+                self._queue.add(service)
+
+
+def _differs(known: dict[Key, Hashable], key: Key, value: Hashable) -> bool:
+    if known.get(key) == value:
+        return False
+    known[key] = value
+    return True
+
+
+def _wish(metadata: Mapping[str, Any]) -> Hashable:
+    """All of an object that its users set: spec by its generation, deletion, annotations."""
+    annotations = metadata.get("annotations") or {}
+    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), hash(tuple(sorted(annotations.items())))
+
+
+def _face(status: Mapping[str, Any]) -> Hashable:
+    """What services wait for: the cluster's readiness and where its API is."""
+    conditions = {condition.get("type"): condition.get("status") for condition in status.get("conditions") or []}
+    return conditions.get("Ready"), conditions.get("ManagersQuorate"), status.get("endpoint")
+
+
+EventSink = Callable[[Kind, str | None, Mapping[str, Any]], None]

@@ -1,0 +1,59 @@
+"""The composition root: the only place that knows which adapter stands behind which port.
+
+Does not: run anything (`handlers.application` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from swarm_operator.adapters.kubernetes import KubernetesObjects
+from swarm_operator.adapters.kubernetes.api import KubernetesApi
+from swarm_operator.adapters.kubernetes.events import EventRecorder
+from swarm_operator.engine.clock import Clock
+from swarm_operator.engine.outcome import Outcome
+from swarm_operator.handlers.settings import Settings
+from swarm_operator.ports.objects import Key, Objects
+from swarm_operator.telemetry.metrics import Metrics
+
+Reconcile = Callable[[Key], Outcome]
+Wake = Callable[[Key], None]
+
+
+@dataclass(frozen=True)
+class Core:
+    """What reconciles keys, and how to end it: closers are called in order after the workers have stopped."""
+
+    reconcile: Reconcile
+    closers: tuple[Callable[[], None], ...] = ()
+
+
+BuildCore = Callable[[Objects, Wake, Clock, Metrics], Core]
+
+
+def build_objects(configuration: Any, settings: Settings, clock: Clock, metrics: Metrics) -> KubernetesObjects:
+    """The Kubernetes adapter; as many connections as there can be callers."""
+    api = KubernetesApi(configuration, observe=metrics.observe_request, connections=settings.workers + 4)
+    return KubernetesObjects(api, EventRecorder(api, clock))
+
+
+def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> Core:
+    """The controllers on the real adapters. `wake` puts a key in front of the queue."""
+    # Imported here: they bring the OpenStack, Docker and ssh clients, which `--help` and the tests of the shell do without.
+    from swarm_operator.adapters.docker import DockerSwarms
+    from swarm_operator.adapters.openstack import OpenStackClouds
+    from swarm_operator.adapters.ssh import SshHosts
+    from swarm_operator.controllers.cluster import ClusterController
+    from swarm_operator.controllers.service import ServiceController
+    from swarm_operator.controllers.session import ClusterSessions
+
+    sessions = ClusterSessions(DockerSwarms(), wake, clock)
+    clusters = ClusterController(objects, OpenStackClouds(), SshHosts(), sessions, clock)
+    services = ServiceController(objects, sessions, clock)
+
+    def reconcile(key: Key) -> Outcome:
+        return clusters.reconcile(key) if key.kind == "SwarmCluster" else services.reconcile(key)
+
+    return Core(reconcile, (sessions.close,))
