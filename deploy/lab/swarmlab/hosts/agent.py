@@ -17,7 +17,7 @@ from typing import Any
 from swarmlab import cloudapi, content, paths
 from swarmlab.errors import LabError
 from swarmlab.hosts import network, routers, topology
-from swarmlab.hosts.kernel import namespaces
+from swarmlab.hosts.kernel import namespace_inode, namespaces
 from swarmlab.hosts.metadata import Proxy
 
 PERIOD_SECONDS = 120.0
@@ -34,7 +34,7 @@ class Agent:
     def __init__(self) -> None:
         self._cloud: cloudapi.Cloud | None = None
         self._proxy = Proxy(self.lookup)
-        self._done: dict[str, topology.Router] = {}
+        self._done: dict[str, tuple[object, ...]] = {}
 
     def call(self, path: str) -> dict[str, Any]:
         """GET from Neutron; the token is renewed when it has run out."""
@@ -73,18 +73,16 @@ class Agent:
             self.call("/v2.0/floatingips")["floatingips"],
         )
         networks = self.call("/v2.0/networks?fields=id&fields=mtu&router:external=false")["networks"]
-        have = namespaces()
-        for router in wanted:
-            name = network.router_namespace_of(router.router_id)
-            if self._done.get(router.router_id) != router or name not in have:
-                routers.ensure(router)
-                self._done[router.router_id] = router
-        routers.drop_others({r.router_id for r in wanted})
         for entry in networks:
             network.ensure_network(entry["id"], entry.get("mtu") or 1450)
+        for router in wanted:
+            if self._done.get(router.router_id) != _fingerprint(router):
+                routers.ensure(router)
+                self._done[router.router_id] = _fingerprint(router)
+        routers.drop_others({r.router_id for r in wanted})
         names = {network.network_namespace_of(entry["id"]) for entry in networks}
         self._proxy.follow({entry["id"] for entry in networks})
-        for name in have:
+        for name in namespaces():
             if name.startswith(f"{paths.PREFIX}n") and name not in names and not _has_guests(name):
                 network.drop_namespace(name)
 
@@ -116,6 +114,13 @@ class Agent:
                 with contextlib.suppress(BlockingIOError):
                     while wake.recv(16):
                         pass
+
+
+def _fingerprint(router: topology.Router) -> tuple[object, ...]:
+    """Equal while the router is wanted as it is and the namespaces it was set up in are the same ones."""
+    names = [network.router_namespace_of(router.router_id)]
+    names += [network.network_namespace_of(leg.network_id) for leg in router.legs]
+    return (router, *(namespace_inode(name) for name in names))
 
 
 def _has_guests(name: str) -> bool:

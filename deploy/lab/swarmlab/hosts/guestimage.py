@@ -265,6 +265,9 @@ def _build(build: _Build, suite: str) -> None:
         link = root / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
+    # There is no DHCP in the lab; with a client present cloud-init would wait a minute for an offer at every first boot.
+    for client in ("dhclient", "dhcpcd"):
+        (root / "usr/sbin" / client).unlink(missing_ok=True)
     build.run("sh", "-c", "echo 'LANG=C.UTF-8' > /etc/default/locale", chroot=True)
     build.run("ln", "-sf", "/lib/systemd/system/multi-user.target", "/etc/systemd/system/default.target", chroot=True)
     _forget(root)

@@ -124,3 +124,11 @@ def ip_batch(commands: Sequence[str], namespace: str = "") -> None:
 def namespaces() -> set[str]:
     """Names of all named network namespaces of this machine."""
     return set(os.listdir(NETNS_DIR)) if NETNS_DIR.is_dir() else set()
+
+
+def namespace_inode(name: str) -> int:
+    """Tells a named namespace from one of the same name made later; 0 when there is none (namespaces(7))."""
+    try:
+        return os.stat(NETNS_DIR / name).st_ino
+    except FileNotFoundError:
+        return 0

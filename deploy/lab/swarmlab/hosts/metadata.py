@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from swarmlab import paths
 from swarmlab.hosts import network
-from swarmlab.hosts.kernel import network_namespace
+from swarmlab.hosts.kernel import namespace_inode, network_namespace
 
 Lookup = Callable[[str, str], tuple[str, str] | None]
 """(network id, source address) -> (server id, project id), or None when no server has that address."""
@@ -36,15 +36,18 @@ class Proxy:
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self._servers: dict[str, http.server.ThreadingHTTPServer] = {}
+        self._servers: dict[tuple[str, int], http.server.ThreadingHTTPServer] = {}
         self._known: dict[tuple[str, str], tuple[float, tuple[str, str]]] = {}
 
     def follow(self, network_ids: set[str]) -> None:
         """Listen in exactly these networks; their namespaces must exist."""
-        for network_id in set(self._servers) - network_ids:
-            self._servers.pop(network_id).shutdown()
-        for network_id in network_ids - set(self._servers):
-            self._servers[network_id] = self._listen(network_id)
+        wanted = {(i, namespace_inode(network.network_namespace_of(i))) for i in network_ids}
+        for gone in set(self._servers) - wanted:
+            server = self._servers.pop(gone)
+            server.shutdown()
+            server.server_close()
+        for new in wanted - set(self._servers):
+            self._servers[new] = self._listen(new[0])
 
     def _listen(self, network_id: str) -> http.server.ThreadingHTTPServer:
         with network_namespace(network.network_namespace_of(network_id)):
@@ -56,8 +59,8 @@ class Proxy:
         server.socket.close()
         server.socket = listener
         server.daemon_threads = True
-        # A long poll: the loop wakes for requests at once, and only to see shutdown() otherwise.
-        threading.Thread(target=server.serve_forever, args=(30.0,), daemon=True).start()
+        # The loop wakes for requests at once; the interval is only how soon it sees shutdown().
+        threading.Thread(target=server.serve_forever, args=(2.0,), daemon=True).start()
         return server
 
     def identify(self, network_id: str, address: str) -> tuple[str, str] | None:
