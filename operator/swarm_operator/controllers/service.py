@@ -1,0 +1,209 @@
+"""The SwarmService controller: gather, decide (pure, `domain.service.plan`), act, write the status once.
+
+At most one external write per decision. After an "update out of sequence" it observes again and decides again. What is remembered between calls (how long the same tasks
+have been running, what the engine refused just now) can be lost at any moment.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from swarm_operator.api.conditions import ConditionType
+from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
+from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.service_removal import ServiceRemoval
+from swarm_operator.controllers.session import ClusterSession, ClusterSessions
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.facts import Fact, Known, Unknown
+from swarm_operator.domain.service.convergence import measure
+from swarm_operator.domain.service.live import LiveService
+from swarm_operator.domain.service.plan import Announcement, Create, Observed, Rejection, ServicePlan, Subject, Update, decide, invalid, refused
+from swarm_operator.domain.service.render import Json, Owner, service_name
+from swarm_operator.domain.service.status import was
+from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.engine.clock import Clock
+from swarm_operator.engine.outcome import After, Done, Outcome, Retry
+from swarm_operator.ports.objects import Key, Objects, Resource
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 4
+"""Decisions per reconcile when writes come out of sequence."""
+REJECTION_SECONDS = 60.0
+"""How long a refused spec is not posted again, whatever wakes the key."""
+
+
+@dataclass(frozen=True)
+class _Steady:
+    """Which tasks run, and since when (monotonic)."""
+
+    tasks: frozenset[str]
+    since: float
+
+
+class ServiceController:
+    """Keeps one swarm service per SwarmService as declared."""
+
+    def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
+        self._objects, self._sessions, self._clock = objects, sessions, clock
+        self._removal = ServiceRemoval(objects, sessions, clock)
+        self._steady: dict[Key, _Steady] = {}
+        self._rejections: dict[Key, tuple[Rejection, float]] = {}
+
+    def reconcile(self, key: Key) -> Outcome:
+        """One round for one SwarmService; never raises ExternalError."""
+        try:
+            resource = self._objects.get(key)
+            if resource is None:
+                return self._forget(key)
+            if resource.deleting:
+                self._steady.pop(key, None)
+                return self._removal.reconcile(resource)
+            return self._reconcile(resource)
+        except ExternalError as error:
+            if error.system == "kubernetes" and error.kind is ErrorKind.NOT_FOUND:
+                return self._forget(key)
+            return Retry(error.message, error.retry_after or 0.0)
+
+    def _forget(self, key: Key) -> Outcome:
+        self._sessions.forget(key)
+        self._steady.pop(key, None)
+        self._rejections.pop(key, None)
+        return Done()
+
+    def _reconcile(self, resource: Resource) -> Outcome:
+        status = parse_service_status(resource.status)
+        try:
+            spec = parse_service(resource.spec)
+        except SpecError as error:
+            document = invalid(status, resource.generation, str(error), self._clock.now())
+            self._objects.apply_status(resource, document.to_manifest())
+            return Done()
+        owner = Owner(resource.uid, resource.key.namespace, resource.key.name)
+        subject = Subject(owner, resource.generation, spec, status)
+        for _ in range(ATTEMPTS):
+            session, fact, failure = self._look(resource, subject)
+            plan = decide(subject, fact, self._clock.now())
+            if failure is not None or session is None:
+                self._write(resource, plan, plan.seen)
+                return Retry(failure.message if failure else "the cluster has no session", (failure.retry_after if failure else None) or 0.0)
+            if plan.step is None:
+                self._write(resource, plan, plan.seen)
+                return Done() if plan.requeue is None else After(plan.requeue)
+            resource = self._objects.set_finalizer(resource, True)
+            try:
+                self._act(resource, plan, session)
+            except ExternalError as error:
+                if error.system != "docker":
+                    raise
+                if error.kind is ErrorKind.CONFLICT:
+                    if isinstance(plan.step, Update):
+                        session.invalidate(plan.step.service_id)
+                    continue
+                return self._failed(resource, subject, plan, session, error)
+            return Done() if plan.requeue is None else After(plan.requeue)
+        return Retry("the service changes faster than it can be written")
+
+    # -- gather
+
+    def _look(self, resource: Resource, subject: Subject) -> tuple[ClusterSession | None, Fact[Observed], ExternalError | None]:
+        """The cluster's session and one complete look at the swarm, or why there is none."""
+        cluster = Key("SwarmCluster", resource.key.namespace, subject.spec.cluster_ref.name)
+        self._sessions.await_cluster(cluster, resource.key)
+        session = self._sessions.get(cluster)
+        if session is None:
+            if self._objects.get(cluster) is None:
+                return None, Unknown(Reason.CLUSTER_NOT_FOUND, f"there is no SwarmCluster {cluster.name!r} in namespace {cluster.namespace!r}"), None
+            return None, Unknown(Reason.CLUSTER_NOT_READY, f"SwarmCluster {cluster.name!r} has no reachable manager yet"), None
+        try:
+            return session, Known(self._observe(resource.key, subject, session)), None
+        except ExternalError as error:
+            return session, Unknown(error.reason, error.message), error
+
+    def _observe(self, key: Key, subject: Subject, session: ClusterSession) -> Observed:
+        name = service_name(subject.spec, key.name)
+        session.track(key, name, subject.status.service_id)
+        own, namesake = session.find(subject.owner, name, subject.status.service_id)
+        if own is not None:
+            session.track(key, name, own.id)
+        view = session.view({attachment.name for attachment in subject.spec.networks})
+        tasks, history = self._tasks(subject, session, own)
+        rejection = self._rejections.get(key)
+        if rejection is not None and self._clock.monotonic() - rejection[1] > REJECTION_SECONDS:
+            rejection = None
+        return Observed(
+            view,
+            own,
+            namesake,
+            tasks,
+            history,
+            self._steady_seconds(key, own, view, tasks),
+            rejection[0] if rejection is not None else None,
+        )
+
+    def _tasks(self, subject: Subject, session: ClusterSession, own: LiveService | None) -> tuple[tuple[Json, ...] | None, tuple[Json, ...]]:
+        """The tasks of the present spec, and failures of a spec that was rolled back. Not read while nothing has changed since the service was Ready: the counts in the
+        one list of all services say so."""
+        if own is None:
+            return None, ()
+        status = subject.status
+        unchanged = was(status, ConditionType.READY) == "True" and status.version == own.version and status.observed_generation == subject.generation
+        if unchanged and own.running is not None and own.running == own.wanted == status.replicas.desired == status.replicas.running:
+            return None, ()
+        current = tuple(session.swarm.list_tasks(own.id, up_to_date=True))
+        if not own.rolled_back_by_failure:
+            return current, ()
+        ids = {task["ID"] for task in current}
+        return current, tuple(task for task in session.swarm.list_tasks(own.id) if task["ID"] not in ids)
+
+    def _steady_seconds(self, key: Key, own: LiveService | None, view: SwarmView, tasks: tuple[Json, ...] | None) -> float:
+        """For how long the same tasks have been running, as far as we have watched."""
+        if own is None or tasks is None:
+            return 0.0
+        now = self._clock.monotonic()
+        running = measure(own, view, tasks).task_ids
+        known = self._steady.get(key)
+        if known is None or known.tasks != running:
+            known = self._steady[key] = _Steady(running, now)
+        return now - known.since
+
+    # -- act
+
+    def _act(self, resource: Resource, plan: ServicePlan, session: ClusterSession) -> None:
+        """The plan's one write, then the status at once (it holds a new service's id), then what there is to tell."""
+        status = plan.status
+        match plan.step:
+            case Create(spec):
+                service_id = session.swarm.create_service(spec)
+                status = status.model_copy(update={"service_id": service_id})
+                session.track(resource.key, str(spec["Name"]), service_id)
+                session.wrote(service_id, 0)
+            case Update(service_id, version, spec):
+                session.swarm.update_service(service_id, version, spec)
+                session.wrote(service_id, version)
+            case None:
+                return
+        self._rejections.pop(resource.key, None)
+        self._steady.pop(resource.key, None)
+        self._objects.apply_status(resource, status.to_manifest())
+        self._announce(resource, (*plan.seen, *plan.done))
+
+    def _failed(self, resource: Resource, subject: Subject, plan: ServicePlan, session: ClusterSession, error: ExternalError) -> Outcome:
+        """The write was refused, or may have happened: say so, and look again before anything is repeated."""
+        if isinstance(plan.step, Update):
+            session.invalidate(plan.step.service_id)
+        rejected = error.kind in (ErrorKind.INVALID, ErrorKind.FORBIDDEN)
+        if rejected:
+            self._rejections[resource.key] = (Rejection(plan.digest, error.reason, error.message), self._clock.monotonic())
+            self._objects.event(resource, error.reason, error.message, warning=True)
+        self._write(resource, refused(subject, plan, error, self._clock.now()), ())
+        return After(REJECTION_SECONDS) if rejected else Retry(error.message, error.retry_after or 0.0)
+
+    def _write(self, resource: Resource, plan: ServicePlan, told: tuple[Announcement, ...]) -> None:
+        self._objects.apply_status(resource, plan.status.to_manifest())
+        self._announce(resource, told)
+
+    def _announce(self, resource: Resource, told: tuple[Announcement, ...]) -> None:
+        for announcement in told:
+            self._objects.event(resource, announcement.reason, announcement.message, warning=announcement.warning)

@@ -1,0 +1,405 @@
+"""What to do about one SwarmService: `decide(subject, observed, now)`. Pure; at most one external write comes out of it.
+
+Never posts an update that changes nothing (the engine would forget the rollback target and the running rollout), never writes over a running rollout or an automatic
+rollback unless the manifest changed, and after a rollback for failure holds the failed spec until the manifest changes: applying it again would go round for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from swarm_operator.api.conditions import ConditionType, Verdict
+from swarm_operator.api.reasons import Reason
+from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.facts import Fact, Unknown
+from swarm_operator.domain.service.compare import Diff, compare, creation, patch
+from swarm_operator.domain.service.convergence import Convergence, measure
+from swarm_operator.domain.service.live import LiveService, adoptable
+from swarm_operator.domain.service.render import Desired, Json, NetworksMissing, Owner, render, resolve_networks
+from swarm_operator.domain.service.settle import settle
+from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, was, with_conditions, yes
+from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.engine.clock import rfc3339
+
+REACHABLE = yes(Reason.AS_EXPECTED)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The SwarmService: whose, what it asks, and the status last written."""
+
+    owner: Owner
+    generation: int
+    spec: SwarmServiceSpec
+    status: SwarmServiceStatus
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """The engine refused what hashes to `digest` a short while ago; posting it again would give the same answer."""
+
+    digest: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One complete look at the swarm. `own` is our service, `namesake` another one of its name. `tasks` carry the present spec; None where they were not read because
+    nothing has changed since the service was Ready. `steady_seconds`: for how long the same tasks have been running."""
+
+    view: SwarmView
+    own: LiveService | None
+    namesake: LiveService | None = None
+    tasks: tuple[Json, ...] | None = None
+    history: tuple[Json, ...] = ()
+    steady_seconds: float = 0.0
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True)
+class Create:
+    """POST /services/create."""
+
+    spec: Json
+
+
+@dataclass(frozen=True)
+class Update:
+    """POST /services/{id}/update. `fields` says what changes; `restarts` whether tasks are replaced."""
+
+    service_id: str
+    version: int
+    spec: Json
+    fields: tuple[str, ...]
+    restarts: bool
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """An Event."""
+
+    reason: Reason
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class ServicePlan:
+    """The decision. `status` is what to write when the step (if any) has succeeded; `done` is announced then, `seen` at any rate. `requeue` is in seconds, None to wait
+    for an event or the resync. `digest` is of what is desired, "" where that could not be told."""
+
+    step: Create | Update | None
+    verdicts: tuple[Verdict, ...]
+    status: SwarmServiceStatus
+    requeue: float | None = None
+    done: tuple[Announcement, ...] = ()
+    seen: tuple[Announcement, ...] = ()
+    digest: str = ""
+
+
+def decide(subject: Subject, fact: Fact[Observed], now: datetime) -> ServicePlan:
+    """The plan for a SwarmService that is not being deleted."""
+    if isinstance(fact, Unknown):
+        return unreachable(subject, fact, now)
+    return _Decision(subject, fact.value, now).plan()
+
+
+def unreachable(subject: Subject, why: Unknown, now: datetime) -> ServicePlan:
+    """Nothing is known of the swarm: nothing is done, and nothing that was observed before is unsaid."""
+    problem = no(why.reason, why.message)
+    findings = Findings(problem, reconciling=yes(why.reason, why.message), ready=problem, paused=subject.spec.paused)
+    return _finish(subject, findings, subject.status, now)
+
+
+def refused(subject: Subject, plan: ServicePlan, error: ExternalError, now: datetime) -> ServicePlan:
+    """The plan's step failed with `error`: the conditions say so, and the status does not claim that the step was done."""
+    lasting = error.kind in (ErrorKind.INVALID, ErrorKind.FORBIDDEN) or error.reason is Reason.NAME_CONFLICT
+    problem = no(error.reason, error.message)
+    reachable = REACHABLE if lasting or error.kind is ErrorKind.CONFLICT else problem
+    findings = Findings(
+        reachable,
+        applied=problem,
+        reconciling=no(Reason.IDLE) if lasting else yes(error.reason, error.message),
+        stalled=yes(error.reason, error.message) if lasting else no(Reason.AS_EXPECTED),
+        ready=problem,
+        paused=subject.spec.paused,
+    )
+    return _finish(subject, findings, subject.status, now, digest=plan.digest)
+
+
+def invalid(previous: SwarmServiceStatus, generation: int, message: str, now: datetime) -> SwarmServiceStatus:
+    """The status for a spec that can't be read; nothing is done."""
+    problem = no(Reason.INVALID_SPEC, message)
+    findings = Findings(UNJUDGED, applied=problem, stalled=yes(problem.reason, message), ready=problem)
+    return with_conditions(previous, previous, findings.verdicts(), generation=generation, now=rfc3339(now))
+
+
+def deletion(previous: SwarmServiceStatus, generation: int, reachable: Finding, reason: Reason, message: str, now: datetime) -> SwarmServiceStatus:
+    """The status while the object is being deleted; `reason` says how far it is or what is in the way."""
+    findings = Findings(reachable, reconciling=yes(reason, message), ready=no(reason, message), paused=reason is Reason.PAUSED)
+    return with_conditions(previous, previous, findings.verdicts(), generation=generation, now=rfc3339(now))
+
+
+def _finish(
+    subject: Subject,
+    findings: Findings,
+    status: SwarmServiceStatus,
+    now: datetime,
+    *,
+    step: Create | Update | None = None,
+    requeue: float | None = None,
+    done: tuple[Announcement, ...] = (),
+    seen: tuple[Announcement, ...] = (),
+    digest: str = "",
+) -> ServicePlan:
+    verdicts = findings.verdicts()
+    document = with_conditions(status, subject.status, verdicts, generation=subject.generation, now=rfc3339(now))
+    return ServicePlan(step, verdicts, document, requeue, done, seen, digest)
+
+
+class _Decision:
+    """One run of `decide` on a swarm that answered."""
+
+    def __init__(self, subject: Subject, observed: Observed, now: datetime) -> None:
+        self._subject, self._observed, self._now = subject, observed, now
+        self._spec, self._previous = subject.spec, subject.status
+        self._digest = ""
+
+    def plan(self) -> ServicePlan:
+        try:
+            networks = resolve_networks(self._spec, self._observed.view)
+        except NetworksMissing as missing:
+            problem = no(Reason.NETWORK_NOT_FOUND, f"the swarm has no network {missing}")
+            return self._end(self._blocked(problem, self._available(), stalled=False), self._observe(), requeue=10.0)
+        desired = render(self._spec, self._subject.owner, networks)
+        self._digest = desired.digest
+        own, adopting = self._observed.own, False
+        if own is None and (other := self._observed.namesake) is not None:
+            if self._spec.adoption_policy != "IfUnowned" or not adoptable(other, self._subject.owner):
+                owner = other.labels.get("io.swarmops.service")
+                problem = no(Reason.NAME_CONFLICT, f"a service named {other.name!r} exists and is not ours" + (f" but of {owner}" if owner else ""))
+                return self._end(self._blocked(problem, UNJUDGED, stalled=True), self._previous, requeue=60.0)
+            own, adopting = other, True
+        if own is None:
+            return self._create(desired)
+        diff = compare(desired, own.spec, self._previous.applied_labels)
+        return self._change(desired, own, diff, adopting) if diff else self._settled(desired, own)
+
+    # -- nothing there
+
+    def _create(self, desired: Desired) -> ServicePlan:
+        previous = self._previous
+        gone = previous.service_id is not None and previous.applied_hash == desired.digest
+        none_run = no(Reason.TASKS_STARTING, "the service does not exist")
+        status = previous.model_copy(update={"update_state": None, "version": None, "ports": [], "failing_tasks": []})
+        if gone:
+            status = status.model_copy(update={"drift": ["the service was removed"]})
+        if self._spec.paused:
+            applied = no(Reason.PAUSED, "the service does not exist and is not created while paused")
+            return self._end(Findings(REACHABLE, applied, none_run, yes(Reason.DRIFT_FOUND) if gone else no(Reason.NO_DRIFT), paused=True), status)
+        if gone and self._spec.drift_policy == "Report":
+            found = yes(Reason.DRIFT_FOUND, "the service was removed outside; driftPolicy is Report")
+            return self._end(Findings(REACHABLE, no(found.reason, found.message), none_run, found), status, seen=self._new_drift(status.drift))
+        if (rejected := self._rejected(desired)) is not None:
+            return self._end(self._blocked(rejected, none_run, stalled=True), status, requeue=60.0)
+        status = status.model_copy(
+            update={
+                "applied_hash": desired.digest,
+                "applied_labels": desired.label_keys,
+                "drift": [],
+                "corrections": previous.corrections + (1 if gone else 0),
+                "progressed_at": rfc3339(self._now),
+            }
+        )
+        told = f"service {desired.service_name} was removed outside; created again with a new id, virtual IP and chosen ports"
+        announcement = Announcement(Reason.DRIFT_CORRECTED, told, True) if gone else Announcement(Reason.CREATED, f"created service {desired.service_name}")
+        findings = Findings(
+            REACHABLE,
+            yes(Reason.APPLIED),
+            no(Reason.TASKS_STARTING, "the service has just been created"),
+            no(Reason.DRIFT_CORRECTED, told) if gone else no(Reason.NO_DRIFT),
+            reconciling=yes(Reason.TASKS_STARTING, "the service has just been created"),
+        )
+        return self._end(findings, status, step=Create(creation(desired)), requeue=0.3, done=(announcement,))
+
+    # -- there, and different
+
+    def _change(self, desired: Desired, own: LiveService, diff: Diff, adopting: bool) -> ServicePlan:
+        previous, spec = self._previous, self._spec
+        edited = adopting or previous.applied_hash != desired.digest
+        fresh = edited or previous.observed_generation != self._subject.generation
+        texts = [text[:512] for text in diff.texts][:64]
+        summary = "; ".join(texts)[:1024]
+        status = self._observe().model_copy(update={"drift": [] if edited else texts})
+        available = self._available()
+        drifted = no(Reason.NO_DRIFT) if edited else yes(Reason.DRIFT_FOUND, summary)
+        if diff.mode is not None:
+            problem = no(Reason.INVALID_SPEC, f"the live service has mode {diff.mode}, which can't be changed; remove it or use another serviceName")
+            return self._end(self._blocked(problem, available, stalled=True), status, requeue=60.0)
+        if spec.paused:
+            return self._end(Findings(REACHABLE, no(Reason.PAUSED, f"not written while paused: {summary}"), available, drifted, paused=True), status)
+        if not fresh and self._held(own):
+            return self._hold(own, status, available, texts)
+        if not edited and spec.drift_policy == "Report":
+            return self._end(Findings(REACHABLE, no(Reason.DRIFT_FOUND, summary), available, drifted), status, seen=self._new_drift(texts))
+        if not fresh and own.update_state == "updating" and not diff.restarts:
+            # The rollout is ours (its task template is), and a write now would make the failing spec the rollback target.
+            waiting = f"put back once the rolling update is done: {summary}"
+            found = Findings(REACHABLE, no(Reason.DRIFT_FOUND, summary), available, drifted, reconciling=yes(Reason.UPDATING, waiting))
+            return self._end(found, status, requeue=1.0)
+        if (rejected := self._rejected(desired)) is not None:
+            return self._end(self._blocked(rejected, available, stalled=True), status, requeue=60.0)
+        labels_before = () if adopting else previous.applied_labels
+        step = Update(own.id, own.version, patch(desired, own.spec, labels_before), tuple(texts), diff.restarts)
+        status = status.model_copy(
+            update={
+                "service_id": own.id,
+                "version": own.version,
+                "applied_hash": desired.digest,
+                "applied_labels": desired.label_keys,
+                "update_state": None,
+                "drift": [],
+                "corrections": previous.corrections + (0 if edited else 1),
+                "progressed_at": rfc3339(self._now),
+            }
+        )
+        tail = " (tasks are replaced)" if diff.restarts else ""
+        if edited:
+            told = Announcement(Reason.UPDATED, f"{'adopted' if adopting else 'updated'} service {own.name}: {summary}{tail}")
+            drifted = no(Reason.NO_DRIFT)
+        else:
+            told = Announcement(Reason.DRIFT_CORRECTED, f"changed outside, put back: {summary}{tail}", True)
+            drifted = no(Reason.DRIFT_CORRECTED, summary)
+        pending = no(Reason.UPDATING, "the service has just been updated")
+        findings = Findings(REACHABLE, yes(Reason.APPLIED), pending, drifted, reconciling=yes(Reason.UPDATING, f"updated: {summary}"))
+        return self._end(findings, status, step=step, requeue=0.3, done=(told,))
+
+    def _held(self, own: LiveService) -> bool:
+        """Whether the declared spec failed and was rolled back. Our own condition remembers it where another write has made the engine forget."""
+        if own.rolled_back_by_failure:
+            return True
+        applied = next((c for c in self._previous.conditions if c.type == ConditionType.APPLIED.value), None)
+        return applied is not None and applied.reason == Reason.ROLLED_BACK.value and applied.observed_generation == self._subject.generation
+
+    def _hold(self, own: LiveService, status: SwarmServiceStatus, available: Finding, texts: list[str]) -> ServicePlan:
+        message = f"{own.update_message or 'the update was rolled back'}; held until the spec changes: {'; '.join(texts)}"[:2048]
+        problem, ended = Finding("False", Reason.ROLLED_BACK, message), own.update_state != "rollback_started"
+        findings = Findings(
+            REACHABLE,
+            problem,
+            available,
+            yes(Reason.ROLLED_BACK, message),
+            reconciling=no(Reason.ROLLED_BACK) if ended else yes(Reason.ROLLED_BACK, "the engine rolls the update back"),
+            stalled=yes(Reason.ROLLED_BACK, message) if ended else no(Reason.AS_EXPECTED),
+            ready=problem,
+        )
+        known = self._previous.update_state or ""
+        seen = () if known.startswith("rollback_") else (Announcement(Reason.ROLLED_BACK, message, True),)
+        return self._end(findings, status, requeue=10.0 if ended else 1.0, seen=seen + self._new_failures(status))
+
+    # -- there, and as declared
+
+    def _settled(self, desired: Desired, own: LiveService) -> ServicePlan:
+        measured = self._measured(own)
+        verdict = settle(self._spec, self._previous, own, measured, desired.digest, self._observed.steady_seconds, self._subject.generation, self._now)
+        status = self._observe().model_copy(
+            update={
+                "version": own.version,
+                "applied_hash": desired.digest,
+                "applied_labels": desired.label_keys,
+                "drift": [],
+                "progressed_at": verdict.progressed_at,
+            }
+        )
+        if verdict.available.status == "True":
+            status = status.model_copy(update={"failing_tasks": []})
+        findings = Findings(
+            REACHABLE,
+            yes(Reason.APPLIED),
+            verdict.available,
+            no(Reason.NO_DRIFT),
+            reconciling=verdict.reconciling,
+            stalled=verdict.stalled,
+            paused=self._spec.paused,
+        )
+        seen = self._new_failures(status)
+        if own.update_state == "paused" and self._previous.update_state != "paused":
+            seen += (Announcement(Reason.UPDATE_PAUSED, own.update_message, True),)
+        return self._end(findings, status, requeue=verdict.requeue, seen=seen)
+
+    # -- parts
+
+    def _measured(self, own: LiveService) -> Convergence | None:
+        o = self._observed
+        return None if o.tasks is None else measure(own, o.view, o.tasks, o.history)
+
+    def _available(self) -> Finding:
+        """For decisions that do not turn on it: whether as many tasks run as the live service wants."""
+        own = self._observed.own
+        measured = None if own is None else self._measured(own)
+        if measured is None:
+            held = was(self._previous, ConditionType.AVAILABLE)
+            return yes(Reason.TASKS_RUNNING) if own is not None and held == "True" else UNJUDGED
+        told = f"{measured.running}/{measured.desired} tasks run"
+        return yes(Reason.TASKS_RUNNING, told) if measured.full else no(Reason.TASKS_FAILING if measured.crashed else Reason.TASKS_STARTING, told)
+
+    def _observe(self) -> SwarmServiceStatus:
+        """The previous status with what was seen of the live service."""
+        own = self._observed.own
+        if own is None:
+            return self._previous
+        update: dict[str, object] = {"service_id": own.id, "update_state": own.update_state or None, "ports": list(own.ports)}
+        measured = self._measured(own)
+        if measured is not None:
+            failing = [] if measured.full and not self._observed.history else list(measured.failing)
+            update |= {"replicas": replica_status(measured), "current_replicas": measured.running, "failing_tasks": failing}
+        return self._previous.model_copy(update=update)
+
+    def _blocked(self, problem: Finding, available: Finding, *, stalled: bool) -> Findings:
+        return Findings(
+            REACHABLE,
+            applied=problem,
+            available=available,
+            reconciling=no(Reason.IDLE) if stalled else yes(problem.reason, problem.message),
+            stalled=yes(problem.reason, problem.message) if stalled else no(Reason.AS_EXPECTED),
+            ready=problem,
+            paused=self._spec.paused,
+        )
+
+    def _rejected(self, desired: Desired) -> Finding | None:
+        rejection = self._observed.rejection
+        return no(rejection.reason, rejection.message) if rejection is not None and rejection.digest == desired.digest else None
+
+    def _new_drift(self, texts: list[str]) -> tuple[Announcement, ...]:
+        return () if texts == list(self._previous.drift) else (Announcement(Reason.DRIFT_FOUND, "; ".join(texts)[:1024], True),)
+
+    def _new_failures(self, status: SwarmServiceStatus) -> tuple[Announcement, ...]:
+        told = {(f.state, f.error) for f in self._previous.failing_tasks}
+        fresh = [f for f in status.failing_tasks if (f.state, f.error) not in told]
+        text = "; ".join(f"{f.state}{' on ' + f.node if f.node else ''}: {f.error or 'no error text'}" for f in fresh)
+        return (Announcement(Reason.TASKS_FAILING, text[:1024], True),) if fresh else ()
+
+    def _end(
+        self,
+        findings: Findings,
+        status: SwarmServiceStatus,
+        *,
+        step: Create | Update | None = None,
+        requeue: float | None = None,
+        done: tuple[Announcement, ...] = (),
+        seen: tuple[Announcement, ...] = (),
+    ) -> ServicePlan:
+        return _finish(self._subject, findings, status, self._now, step=step, requeue=requeue, done=done, seen=seen, digest=self._digest)
+
+
+RemovalAction = Literal["remove", "release"]
+
+
+def removal(spec: SwarmServiceSpec, own: LiveService | None) -> RemovalAction:
+    """For a SwarmService that is being deleted: remove the service, or release the finalizer because nothing of ours is there or it is to be retained. `own` None must
+    come from a complete, fresh read."""
+    return "release" if own is None or spec.deletion_policy == "Retain" else "remove"
