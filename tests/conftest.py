@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -13,11 +12,11 @@ LAB = ROOT / "deploy" / "lab" / "lab"
 
 
 def _lab_environment() -> dict[str, str] | None:
-    """What `lab env --plain` prints over ours, or None where no lab is up."""
-    if not LAB.exists() or subprocess.run([str(LAB), "status", "--quiet"], check=False, capture_output=True).returncode != 0:
+    """Our environment after `eval "$(lab env)"`, or None where no lab is up."""
+    if not LAB.exists() or subprocess.run([str(LAB), "status"], check=False, capture_output=True).returncode != 0:
         return None
-    out = subprocess.run([str(LAB), "env", "--plain"], check=True, capture_output=True, text=True).stdout
-    return {**os.environ, **dict(line.split("=", 1) for line in out.splitlines() if "=" in line)}
+    out = subprocess.run(["bash", "-c", 'eval "$("$0" env)" && env -0', str(LAB)], check=True, capture_output=True, text=True).stdout
+    return dict(pair.split("=", 1) for pair in out.split("\0") if "=" in pair)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ Exit status: 0 when all passed; 1 when any suite failed; 2 for a wrong argument.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -56,15 +55,14 @@ class Suite:
 
 
 def lab_environment() -> dict[str, str]:
-    """The environment that `lab env` prints, over ours."""
-    out = subprocess.run([str(LAB), "env", "--plain"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    pairs = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
-    return {**os.environ, **pairs}
+    """Our environment after `eval "$(lab env)"`."""
+    out = subprocess.run(["bash", "-c", 'eval "$("$0" env)" && env -0', str(LAB)], check=True, capture_output=True, text=True).stdout
+    return dict(pair.split("=", 1) for pair in out.split("\0") if "=" in pair)
 
 
 def on_lab(suite: Suite) -> None:
     """The lab suite: up, test, down; a lab that the user had up already stays up."""
-    was_up = subprocess.run([str(LAB), "status", "--quiet"], cwd=ROOT, check=False).returncode == 0
+    was_up = subprocess.run([str(LAB), "status"], cwd=ROOT, check=False, capture_output=True).returncode == 0
     if not suite.run("lab up", [LAB, "up"]):
         return
     try:

@@ -50,9 +50,9 @@ class Progress:
 
 
 def lab_environment() -> dict[str, str]:
-    """Our environment with what `lab env --plain` prints over it."""
-    out = subprocess.run([str(LAB), "env", "--plain"], check=True, capture_output=True, text=True).stdout
-    return {**os.environ, **dict(line.split("=", 1) for line in out.splitlines() if "=" in line)}
+    """Our environment after `eval "$(lab env)"`."""
+    out = subprocess.run(["bash", "-c", 'eval "$("$0" env)" && env -0', str(LAB)], check=True, capture_output=True, text=True).stdout
+    return dict(pair.split("=", 1) for pair in out.split("\0") if "=" in pair)
 
 
 def state_dir() -> Path:

@@ -34,8 +34,8 @@ class Kubectl:
         return done.stdout
 
     def apply(self, *manifests: Manifest) -> None:
-        """kubectl apply -f - of all of them."""
-        self("apply", "-f", "-", stdin="---\n".join(yaml.safe_dump(m) for m in manifests))
+        """kubectl apply -f - of all of them. As JSON: kubectl's YAML reads a bare `y` or `n` as a boolean."""
+        self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}))
 
     def get(self, kind: str, name: str) -> Manifest:
         """The object."""

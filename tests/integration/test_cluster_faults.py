@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+
 from harness.cloud import CloudView
 from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
-
 from integration.conftest import SECRET, cluster_manifest
 
 pytestmark = pytest.mark.lab

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness.cloud import CloudView, DockerView
 from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
-
 from integration.conftest import cluster_manifest, docker_view
 
 pytestmark = pytest.mark.lab

@@ -7,9 +7,9 @@ import urllib.request
 from typing import Any
 
 import pytest
+
 from harness.cloud import DockerView
 from harness.kube import Kubectl, KubectlError, condition, eventually
-
 from integration.conftest import IMAGE, service_manifest
 
 pytestmark = pytest.mark.lab
