@@ -1,0 +1,79 @@
+"""One command in a session channel: stdin, both outputs, exit status, a deadline and a limit on output."""
+
+from __future__ import annotations
+
+import selectors
+import shlex
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import paramiko
+
+from swarm_operator.adapters.ssh.errors import external
+from swarm_operator.domain.errors import ErrorKind
+from swarm_operator.ports.hosts import CommandResult
+
+OUTPUT_LIMIT: Final = 4 << 20
+"""Bytes of stdout and of stderr that a command may print."""
+
+
+def command_line(argv: Sequence[str], sudo: bool) -> str:
+    """The words quoted for the login shell; with `sudo -n`, which fails rather than ask for a password."""
+    return shlex.join([*(("sudo", "-n", "--") if sudo else ()), *argv])
+
+
+def open_channel(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
+    """A session channel. Raises UNREACHABLE: no command has been sent."""
+    try:
+        return transport.open_session(timeout=timeout)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise external(ErrorKind.UNREACHABLE, "ssh", "the connection is gone") from error
+
+
+def _send(channel: paramiko.Channel, stdin: bytes) -> None:
+    """All of stdin, then its end. A command that does not read it to the end has a status that says more than our broken pipe."""
+    try:
+        if stdin:
+            channel.sendall(stdin)
+        channel.shutdown_write()
+    except TimeoutError:
+        raise
+    except OSError:
+        if not channel.exit_status_ready():
+            raise
+
+
+def run(channel: paramiko.Channel, argv: Sequence[str], stdin: bytes, sudo: bool, timeout: float) -> CommandResult:
+    """Run and wait. Raises AMBIGUOUS when the command did not end in time or the connection broke in the middle: it may have had its effect.
+    Only the first word of the command gets into messages."""
+    deadline = time.monotonic() + timeout
+    out, err = bytearray(), bytearray()
+    try:
+        channel.settimeout(timeout)
+        channel.exec_command(command_line(argv, sudo))
+        _send(channel, stdin)
+        with selectors.DefaultSelector() as selector:
+            selector.register(channel, selectors.EVENT_READ)
+            while not (channel.eof_received or channel.closed) or channel.recv_ready() or channel.recv_stderr_ready():
+                selector.select(max(0.0, min(1.0, deadline - time.monotonic())))
+                if channel.recv_ready():
+                    out += channel.recv(65536)
+                if channel.recv_stderr_ready():
+                    err += channel.recv_stderr(65536)
+                if max(len(out), len(err)) > OUTPUT_LIMIT:
+                    raise external(ErrorKind.INVALID, "ssh", f"{argv[0]}: printed more than {OUTPUT_LIMIT} bytes")
+                if time.monotonic() >= deadline:
+                    raise TimeoutError
+        if not channel.status_event.wait(max(0.1, deadline - time.monotonic())):
+            raise TimeoutError
+        status = channel.recv_exit_status()
+    except TimeoutError as error:
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: did not end within {timeout:g} s") from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: the connection broke while it ran") from error
+    finally:
+        channel.close()
+    if status == -1:  # paramiko: the channel closed without an exit status
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: the connection broke while it ran")
+    return CommandResult(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
