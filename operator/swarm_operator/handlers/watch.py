@@ -29,7 +29,8 @@ class ClusterNames:
 
     def note(self, key: Key, spec: Mapping[str, Any]) -> None:
         """`key` was seen with this spec."""
-        name = (spec.get("clusterRef") or {}).get("name")
+        reference = spec.get("clusterRef")
+        name = reference.get("name") if isinstance(reference, Mapping) else None
         if key.kind != "SwarmService" or not isinstance(name, str):
             return
         with self._lock:

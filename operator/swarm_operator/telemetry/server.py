@@ -25,7 +25,7 @@ class TelemetryServer:
         handler = _handler(metrics, {"/livez": live, "/readyz": ready})
         self._server = ThreadingHTTPServer((host, port), handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="telemetry", daemon=True)
 
     @property
     def address(self) -> tuple[str, int]:

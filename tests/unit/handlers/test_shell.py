@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import argparse
+import io
+from typing import Any
+
+import kopf
+import pytest
+
+from swarm_operator.__main__ import execute
+from swarm_operator.cli.crds import print_crds
+from swarm_operator.handlers import settings as flags
+from swarm_operator.handlers.settings import Settings
+from swarm_operator.handlers.shell import Shell, settings
+
+
+def test_kopf_writes_nothing() -> None:
+    shell = Shell(object(), ("ns",), lambda kind, event_type, body: None, lambda: None)
+    registry = shell._registry
+    assert len(registry._watching.get_all_handlers()) == 2
+    for kind in ("_changing", "_spawning", "_indexing", "_webhooks"):
+        assert not getattr(registry, kind).get_all_handlers(), f"handlers of {kind} make kopf write annotations or finalizers"
+    chosen = settings()
+    assert not chosen.posting.enabled
+    assert chosen.scanning.disabled
+    assert chosen.peering.standalone
+    assert chosen.process.ultimate_exiting_timeout is not None
+    assert chosen.process.ultimate_exiting_timeout < 30, "the usual grace of a pod"
+    assert isinstance(chosen, kopf.OperatorSettings)
+
+
+def parse(argv: list[str], environ: dict[str, str]) -> Settings:
+    parser = argparse.ArgumentParser()
+    flags.add_arguments(parser, environ)
+    return flags.from_arguments(parser.parse_args(argv), environ)
+
+
+def test_flags_come_before_variables_and_those_before_defaults() -> None:
+    chosen = parse(["-n", "a", "-n", "b", "-n", "a", "--workers", "3"], {"SWARM_OPERATOR_WORKERS": "9", "SWARM_OPERATOR_LOG_FORMAT": "json"})
+    assert (chosen.namespaces, chosen.workers, chosen.log_format, chosen.metrics_address) == (("a", "b"), 3, "json", "127.0.0.1")
+    assert parse([], {"SWARM_OPERATOR_NAMESPACES": "x, y", "SWARM_OPERATOR_WORKERS": "9"}).workers == 9
+    assert parse([], {"SWARM_OPERATOR_NAMESPACES": "x, y"}).namespaces == ("x", "y")
+    assert parse(["-A"], {"SWARM_OPERATOR_NAMESPACES": "x"}).namespaces == ()
+
+
+def test_no_scope_or_a_wrong_value_is_refused() -> None:
+    with pytest.raises(ValueError):
+        parse([], {})
+    with pytest.raises(ValueError):
+        parse(["-A"], {"SWARM_OPERATOR_LOG_FORMAT": "xml"})
+    for argv in (["-A", "--workers", "0"], ["-A", "-n", "x"], ["-A", "--log-level", "LOUD"]):
+        with pytest.raises(SystemExit):
+            parse(argv, {})
+
+
+def test_wrong_flags_end_with_2_and_no_login_with_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.delenv("SWARM_OPERATOR_NAMESPACES", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        execute(["run"])
+    assert ended.value.code == 2
+    assert "--all-namespaces" in capsys.readouterr().err
+    import logging
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        assert execute(["run", "-A", "--metrics-port", "0", "--kubeconfig", str(tmp_path / "none")]) == 1
+    finally:
+        root.handlers[:], root.level = handlers, level
+    assert "no usable Kubernetes login" in capsys.readouterr().err
+
+
+def test_the_crds_are_printed() -> None:
+    out = io.StringIO()
+    print_crds(out)
+    assert out.getvalue().count("kind: CustomResourceDefinition") == 2
