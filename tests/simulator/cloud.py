@@ -1,0 +1,281 @@
+"""One OpenStack project."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from swarm_operator.api.base import ResourceRef
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import (
+    FloatingIP,
+    KeyPair,
+    Network,
+    OwnedNetworking,
+    Port,
+    ReferenceKind,
+    Router,
+    SecurityGroup,
+    SecurityRule,
+    Server,
+    ServerRequest,
+    Subnet,
+)
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import CLUSTER_UID, part_of
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+BUILD_SECONDS = 3.0
+BOOT_SECONDS = 4.0
+DELETE_SECONDS = 3.0
+CACHE_SECONDS = 1.5
+
+
+@dataclass
+class SimServer:
+    """Times are monotonic seconds. `fail_with`: the build ends in ERROR with this text."""
+
+    id: str
+    request: ServerRequest
+    created: str
+    started: float
+    address: str
+    metadata: dict[str, str]
+    fail_with: str | None = None
+    deleted_at: float | None = None
+
+
+@dataclass
+class SimCloud:
+    world: World
+    servers: dict[str, SimServer] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    subnets: dict[str, Subnet] = field(default_factory=dict)
+    routers: dict[str, Router] = field(default_factory=dict)
+    groups: dict[str, SecurityGroup] = field(default_factory=dict)
+    floating_ips: dict[str, FloatingIP] = field(default_factory=dict)
+    keypairs: dict[str, KeyPair] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    build_fault: str | None = None
+    created_servers: int = 0
+    writes: int = 0
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _cache: tuple[float, tuple[Server, ...]] | None = None
+
+    def _id(self, kind: str) -> str:
+        self.writes += 1
+        return f"{kind}-{next(self._numbers):04d}"
+
+    # --- time
+
+    def tick(self) -> None:
+        now = self.world.clock.monotonic()
+        for server in [s for s in self.servers.values() if s.deleted_at is not None and now >= s.deleted_at]:
+            del self.servers[server.id]
+            for fip in [f for f in self.floating_ips.values() if f.port_id == f"port-{server.id}"]:
+                self.floating_ips[fip.id] = replace(fip, port_id=None)
+
+    def status_of(self, server: SimServer) -> str:
+        if self.world.clock.monotonic() - server.started < BUILD_SECONDS:
+            return "BUILD"
+        return "ERROR" if server.fail_with else "ACTIVE"
+
+    def booted(self, server: SimServer) -> bool:
+        return self.status_of(server) == "ACTIVE" and self.world.clock.monotonic() - server.started >= BUILD_SECONDS + BOOT_SECONDS
+
+    # --- the port
+
+    def check_credentials(self) -> None:
+        return None
+
+    def resolve(self, kind: ReferenceKind, ref: ResourceRef | None) -> str:
+        name = str(ref) if ref is not None else "the external network"
+        if ref is not None and (ref.name in self.missing or ref.id in self.missing):
+            raise ExternalError(ErrorKind.NOT_FOUND, "openstack", f"no {kind} with {name}", reason=Reason.REFERENCE_NOT_FOUND)
+        return f"{kind}:{ref.name or ref.id}" if ref is not None else "external"
+
+    def _server(self, server: SimServer) -> Server:
+        floating = tuple(f.address for f in self.floating_ips.values() if f.port_id == f"port-{server.id}")
+        status = self.status_of(server)
+        return Server(
+            id=server.id,
+            name=server.request.name,
+            status=status,
+            metadata=dict(server.metadata),
+            created=server.created,
+            task_state="deleting" if server.deleted_at is not None else None,
+            fault=server.fail_with if status == "ERROR" else None,
+            fixed=(server.address,) if status == "ACTIVE" else (),
+            floating=floating,
+        )
+
+    def list_servers(self, cluster_uid: str, *, fresh: bool = False) -> tuple[Server, ...]:
+        now = self.world.clock.monotonic()
+        if fresh or self._cache is None or now - self._cache[0] >= CACHE_SECONDS:
+            self._cache = (now, tuple(self._server(s) for s in self.servers.values()))
+        return tuple(s for s in self._cache[1] if s.metadata.get(CLUSTER_UID) == cluster_uid)
+
+    def find_servers_by_name(self, name: str) -> tuple[Server, ...]:
+        return tuple(self._server(s) for s in self.servers.values() if s.request.name == name)
+
+    def create_server(self, request: ServerRequest) -> str:
+        assert request.network_id in self.networks and request.key_name in self.keypairs, request
+        assert set(request.security_groups) <= self.groups.keys()
+        assert "SWMTKN-1-" not in request.user_data
+        server_id = self._id("server")
+        now = self.world.clock
+        self.created_servers += 1
+        self.servers[server_id] = SimServer(
+            server_id, request, times.stamp(now.now()), now.monotonic(), f"10.20.0.{len(self.servers) + self.created_servers + 9}", dict(request.metadata), self.build_fault
+        )
+        self.world.new_guest(self.servers[server_id])
+        return server_id
+
+    def delete_server(self, server_id: str) -> None:
+        self.writes += 1
+        server = self.servers.get(server_id)
+        if server is not None and server.deleted_at is None:
+            server.deleted_at = self.world.clock.monotonic() + DELETE_SECONDS
+            self.world.kill(server_id)
+
+    def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
+        self.writes += 1
+        self.servers[server_id].metadata.update(values)
+
+    def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
+        self.writes += 1
+        for key in keys:
+            self.servers[server_id].metadata.pop(key, None)
+
+    def console_output(self, server_id: str) -> str:
+        server = self.servers[server_id]
+        if not self.booted(server):
+            return "booting\n"
+        return f"-----BEGIN SSH HOST KEY KEYS-----\n{self.world.guests[server_id].host_key}\n-----END SSH HOST KEY KEYS-----\n"
+
+    def get_keypair(self, name: str) -> KeyPair | None:
+        return self.keypairs.get(name)
+
+    def create_keypair(self, name: str, public_key: str) -> None:
+        self.writes += 1
+        if name in self.keypairs:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "key pair exists")
+        self.keypairs[name] = KeyPair(name, public_key)
+
+    def delete_keypair(self, name: str) -> None:
+        self.writes += 1
+        self.keypairs.pop(name, None)
+
+    def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
+        def mine(objects: dict[str, object]) -> tuple[object, ...]:
+            return tuple(o for o in objects.values() if part_of(o.description, cluster_uid) is not None)  # type: ignore[attr-defined]
+
+        return OwnedNetworking(*(mine(dict(objects)) for objects in (self.networks, self.subnets, self.routers, self.groups, self.floating_ips)))  # type: ignore[arg-type]
+
+    def get_network(self, network_id: str) -> Network:
+        return self.networks[network_id]
+
+    def get_subnets(self, network_id: str) -> tuple[Subnet, ...]:
+        return tuple(s for s in self.subnets.values() if s.network_id == network_id)
+
+    def list_ports(self, *, device_id: str | None = None, network_id: str | None = None) -> tuple[Port, ...]:
+        ports = [Port(f"port-{s.id}", s.request.network_id, s.id, "compute:nova", (s.address,)) for s in self.servers.values() if self.status_of(s) == "ACTIVE"]
+        for router in self.routers.values():
+            ports += [Port(f"port-{router.id}-{n}", self.subnets[n].network_id, router.id, "network:router_interface", ()) for n in router.subnet_ids]
+        return tuple(p for p in ports if device_id in (None, p.device_id) and network_id in (None, p.network_id))
+
+    def create_network(self, name: str, description: str, mtu: int | None) -> str:
+        made = self._id("network")
+        self.networks[made] = Network(made, name, description, mtu=mtu)
+        return made
+
+    def create_subnet(self, name: str, description: str, network_id: str, cidr: str, dns: Sequence[str]) -> str:
+        assert network_id in self.networks
+        made = self._id("subnet")
+        self.subnets[made] = Subnet(made, name, description, network_id, cidr)
+        return made
+
+    def create_router(self, name: str, description: str, external_network_id: str) -> str:
+        made = self._id("router")
+        self.routers[made] = Router(made, name, description, external_network_id)
+        return made
+
+    def add_router_interface(self, router_id: str, subnet_id: str) -> None:
+        self.writes += 1
+        router = self.routers[router_id]
+        if subnet_id in router.subnet_ids:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "has an interface already")
+        self.routers[router_id] = replace(router, subnet_ids=(*router.subnet_ids, subnet_id))
+
+    def remove_router_interface(self, router_id: str, subnet_id: str) -> None:
+        self.writes += 1
+        router = self.routers[router_id]
+        self.routers[router_id] = replace(router, subnet_ids=tuple(s for s in router.subnet_ids if s != subnet_id))
+
+    def create_security_group(self, name: str, description: str) -> str:
+        made = self._id("group")
+        self.groups[made] = SecurityGroup(made, name, description, {})
+        return made
+
+    def create_security_rule(self, group_id: str, rule: SecurityRule) -> str:
+        made = self._id("rule")
+        group = self.groups[group_id]
+        if rule in group.rules.values():
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "rule exists")
+        self.groups[group_id] = replace(group, rules={**group.rules, made: rule})
+        return made
+
+    def delete_security_rule(self, rule_id: str) -> None:
+        self.writes += 1
+        for group in list(self.groups.values()):
+            self.groups[group.id] = replace(group, rules={k: v for k, v in group.rules.items() if k != rule_id})
+
+    def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
+        made = self._id("fip")
+        self.floating_ips[made] = FloatingIP(made, f"203.0.113.{len(self.floating_ips) + 10}", port_id, description)
+        return self.floating_ips[made]
+
+    def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None:
+        self.writes += 1
+        self.floating_ips[floating_ip_id] = replace(self.floating_ips[floating_ip_id], port_id=port_id)
+
+    def delete_floating_ip(self, floating_ip_id: str) -> None:
+        self.writes += 1
+        self.floating_ips.pop(floating_ip_id, None)
+
+    def delete_port(self, port_id: str) -> None:
+        raise AssertionError("not modelled")
+
+    def delete_network(self, network_id: str) -> None:
+        self.writes += 1
+        if self.list_ports(network_id=network_id):
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "network in use")
+        self.networks.pop(network_id, None)
+
+    def delete_subnet(self, subnet_id: str) -> None:
+        self.writes += 1
+        if any(subnet_id in r.subnet_ids for r in self.routers.values()):
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "subnet in use")
+        self.subnets.pop(subnet_id, None)
+
+    def delete_router(self, router_id: str) -> None:
+        self.writes += 1
+        if router_id in self.routers and self.routers[router_id].subnet_ids:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "router in use")
+        self.routers.pop(router_id, None)
+
+    def delete_security_group(self, group_id: str) -> None:
+        self.writes += 1
+        if any(group_id in s.request.security_groups for s in self.servers.values()):
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "group in use")
+        self.groups.pop(group_id, None)
+
+    def leftovers(self) -> list[str]:
+        """Ids of everything in the project."""
+        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs)
+        return sorted(str(i) for kind in kinds for i in kind)

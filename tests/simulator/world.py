@@ -1,0 +1,219 @@
+"""All parts together, and the loop that stands for the queue."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from simulator.cloud import SimCloud, SimServer
+from simulator.faults import Faults, Port
+from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
+from simulator.objects import SimObjects
+
+from swarm_operator.api.cluster import SwarmClusterStatus
+from swarm_operator.controllers.cluster import ClusterController
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import JOIN_MANAGER, JOIN_TOKEN
+from swarm_operator.engine.clock import FakeClock
+from swarm_operator.engine.outcome import After, Done, Outcome, Retry
+from swarm_operator.ports.objects import Key, Resource
+from swarm_operator.ports.swarm import TlsMaterial
+
+KEY = Key("SwarmCluster", "default", "demo")
+UID = "0b5d7f4e-1111-2222-3333-444455556666"
+SPEC: dict[str, Any] = {
+    "identityRef": {"secretName": "cloud"},
+    "machine": {"flavor": {"name": "small"}, "image": {"name": "debian"}},
+    "workerPools": [{"name": "web", "replicas": 1}],
+}
+
+
+class SimSession:
+    def __init__(self, swarm: Any) -> None:
+        self.swarm = swarm
+
+
+class SimSessions:
+    """Stands for ClusterSessions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.open: dict[Key, list[str]] = {}
+
+    def publish(self, cluster: Key, uid: str, endpoints: list[str], tls: TlsMaterial) -> SimSession:
+        self.open[cluster] = endpoints
+        return SimSession(self._world.port("swarm", SimSwarmClient(self._world, endpoints)))
+
+    def drop(self, cluster: Key) -> None:
+        self.open.pop(cluster, None)
+
+
+class SimClouds:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def open(self, clouds_yaml: bytes, cloud_name: str, cacert: bytes | None) -> Any:
+        return self._world.port("cloud", self._world.cloud)
+
+
+class World:
+    """One Kubernetes, one OpenStack project, its guests."""
+
+    def __init__(self, spec: dict[str, Any] | None = None) -> None:
+        self.clock = FakeClock()
+        self.faults = Faults()
+        self.cloud = SimCloud(self)
+        self.guests: dict[str, Guest] = {}
+        self.objects = SimObjects()
+        self.sessions = SimSessions(self)
+        self.swarms_made = 0
+        self.objects.secrets[("default", "cloud")] = ("user", {"clouds.yaml": b"clouds: {}"})
+        self.objects.resources[KEY] = Resource(KEY, UID, 1, "0", {**SPEC, **(spec or {})}, {})
+
+    def port(self, system: str, target: object, free: frozenset[str] = frozenset()) -> Any:
+        return Port(self.faults, system, target, free)
+
+    def controller(self) -> ClusterController:
+        """A fresh process: no memory."""
+        objects = self.port("kubernetes", self.objects, free=frozenset({"event"}))
+        return ClusterController(objects, SimClouds(self), self.port("hosts", SimHosts(self)), self.sessions, self.clock, guest_threads=1)
+
+    # --- what users and fate do
+
+    def edit(self, **spec: Any) -> None:
+        found = self.objects.resources[KEY]
+        self.objects.resources[KEY] = replace(found, spec={**found.spec, **spec}, generation=found.generation + 1)
+
+    def scale(self, replicas: int) -> None:
+        self.edit(workerPools=[{"name": "web", "replicas": replicas}])
+
+    def delete(self) -> None:
+        found = self.objects.resources[KEY]
+        self.objects.resources[KEY] = replace(found, deleting=True, generation=found.generation + 1)
+        if not found.finalizers:
+            del self.objects.resources[KEY]
+
+    def lose_status(self) -> None:
+        if KEY in self.objects.resources:
+            self.objects.resources[KEY] = replace(self.objects.resources[KEY], status={})
+
+    def kill(self, server_id: str) -> None:
+        """The host dies; Nova is not told."""
+        guest = self.guests[server_id]
+        guest.died = self.clock.monotonic() if guest.died is None else guest.died
+
+    # --- what things do by themselves
+
+    def tick(self) -> None:
+        self.cloud.tick()
+        for guest in self.guests.values():
+            if wants_metadata_join(guest) and self.alive(guest):
+                metadata = guest.server.metadata
+                try:
+                    self.join(guest, [metadata[JOIN_MANAGER]], metadata[JOIN_TOKEN])
+                except ExternalError:
+                    continue
+
+    def new_guest(self, server: SimServer) -> None:
+        kind = b"ssh-ed25519"
+        key = server.id.encode().ljust(32, b"x")[:32]
+        blob = len(kind).to_bytes(4, "big") + kind + len(key).to_bytes(4, "big") + key
+        self.guests[server.id] = Guest(server, f"ssh-ed25519 {base64.b64encode(blob).decode()}")
+
+    def alive(self, guest: Guest) -> bool:
+        return guest.died is None and guest.server.id in self.cloud.servers and self.cloud.booted(guest.server)
+
+    def reach(self, address: str, *, through: bool) -> Guest | None:
+        """The living guest at an address: a floating one, or (through a jump host) a fixed one."""
+        for fip in self.cloud.floating_ips.values():
+            if fip.address == address and fip.port_id is not None:
+                guest = self.guests[fip.port_id.removeprefix("port-")]
+                return guest if self.alive(guest) else None
+        found = [g for g in self.guests.values() if through and g.server.address == address and self.alive(g)]
+        return found[0] if found else None
+
+    def join(self, guest: Guest, managers: list[str], token: str) -> None:
+        if guest.swarm is not None:
+            raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
+        for address in managers:
+            host, _, port = address.partition(":")
+            manager = self.reach(host, through=True)
+            assert port == "2377"
+            if manager is not None and manager.swarm is not None and manager.swarm.manager is manager:
+                if token != manager.swarm.token():
+                    raise ExternalError(ErrorKind.INVALID, "docker", "invalid join token")
+                manager.swarm.add(guest, "worker")
+                return
+        raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager")
+
+    def refresh_nodes(self, swarm: SimSwarm) -> None:
+        by_node = {g.node_id: g for g in self.guests.values() if g.swarm is swarm}
+        for node in list(swarm.nodes.values()):
+            guest = by_node.get(node.id)
+            lost = guest is None or (guest.died is not None and self.clock.monotonic() - guest.died >= DOWN_AFTER)
+            state = "down" if lost else "ready"
+            if node.state != state:
+                swarm.nodes[node.id] = replace(node, state=state, version=node.version + 1)
+
+    # --- what tests look at
+
+    @property
+    def resource(self) -> Resource | None:
+        return self.objects.resources.get(KEY)
+
+    @property
+    def status(self) -> SwarmClusterStatus:
+        resource = self.resource
+        assert resource is not None
+        return SwarmClusterStatus.model_validate(resource.status)
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        """(status, reason)."""
+        return next(((c.status, c.reason) for c in self.status.conditions if c.type == kind), ("", ""))
+
+    def message(self, kind: str) -> str:
+        return next((c.message for c in self.status.conditions if c.type == kind), "")
+
+    @property
+    def ready(self) -> bool:
+        resource = self.resource
+        return resource is not None and self.condition("Ready")[0] == "True" and self.status.observed_generation == resource.generation
+
+    @property
+    def servers(self) -> list[str]:
+        """Names of servers that are not on their way out."""
+        return sorted(s.request.name for s in self.cloud.servers.values() if s.deleted_at is None)
+
+    def server(self, name: str) -> SimServer:
+        return next(s for s in self.cloud.servers.values() if s.request.name == name and s.deleted_at is None)
+
+    @property
+    def swarm(self) -> SimSwarm:
+        return next(g.swarm for g in self.guests.values() if g.swarm is not None and g.swarm.manager is g)
+
+    def external_writes(self) -> int:
+        swarms = {id(g.swarm): g.swarm.writes for g in self.guests.values() if g.swarm is not None}
+        return self.cloud.writes + self.objects.writes + self.objects.status_writes + sum(swarms.values())
+
+
+def drive(world: World, until: Callable[[], bool], controller: ClusterController | None = None, *, limit: int = 400) -> list[Outcome]:
+    """Reconcile until `until`, time moving on as the outcomes say. Raises AssertionError when it takes more than `limit` reconciles."""
+    controller = controller or world.controller()
+    outcomes: list[Outcome] = []
+    for _ in range(limit):
+        world.tick()
+        if until():
+            return outcomes
+        outcome = controller.reconcile(KEY)
+        outcomes.append(outcome)
+        match outcome:
+            case Done():
+                world.clock.advance(30)
+            case After(seconds):
+                world.clock.advance(max(0.1, seconds))
+            case Retry(_, minimum):
+                world.clock.advance(max(1.0, minimum))
+    conditions = [] if world.resource is None else [(c.type, c.status, c.reason, c.message) for c in world.status.conditions]
+    raise AssertionError(f"not reached in {limit} reconciles; servers {world.servers}; {conditions}; last {outcomes[-3:]}")
