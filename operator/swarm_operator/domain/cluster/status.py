@@ -128,8 +128,14 @@ def _record(
         message=_message(machine, phase, remediation, waiting_for)[:1024],
         engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
         host_keys=list(old.host_keys) if old is not None else [],
-        engine_configured=(old is not None and old.engine_configured) or (manager and node is not None),
+        engine_configured=(old is not None and old.engine_configured) or (manager and (node is not None or _tls_in_force(observation, machine))),
     )
+
+
+def _tls_in_force(observation: ClusterObservation, machine: Machine) -> bool:
+    """The guest itself says so: a crash may have come between the restart of the engine and the status write."""
+    guest = observation.guest(machine.uid)
+    return isinstance(guest, Known) and guest.value.tls_in_force
 
 
 def _created(machine: Machine) -> str | None:
