@@ -98,6 +98,8 @@ def test_nothing_listening_is_unreachable(fake: Any, clouds: OpenStackClouds, cl
         error = failure(away.check_credentials)
         assert error.kind is ErrorKind.UNREACHABLE
         assert error.message == f"authenticate with Keystone: no connection to 127.0.0.1:{port}: Connection refused"
+        versionless = clouds.open(fake.clouds_yaml(auth_url=f"http://127.0.0.1:{port}"), "mine", None)
+        assert failure(versionless.check_credentials).kind is ErrorKind.UNREACHABLE
         fake.compute_url = f"http://127.0.0.1:{port}"
         error = failure(lambda: cloud.create_server(SERVER))
         assert error.kind is ErrorKind.UNREACHABLE, "nothing was sent, so nothing is in doubt"
@@ -114,6 +116,12 @@ def test_wrong_password(fake: Any, clouds: OpenStackClouds) -> None:
     error = failure(clouds.open(fake.clouds_yaml(password="wrong"), "mine", None).check_credentials)
     assert (error.kind, error.reason) == (ErrorKind.UNAUTHORIZED, Reason.AUTHENTICATION_FAILED)
     assert "wrong" not in error.message
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/v3"])
+def test_no_keystone_at_auth_url(fake: Any, clouds: OpenStackClouds, path: str) -> None:
+    error = failure(clouds.open(fake.clouds_yaml(auth_url=fake.url + path), "mine", None).check_credentials)
+    assert (error.kind, error.reason) == (ErrorKind.INVALID, Reason.CREDENTIALS_MALFORMED)
 
 
 def test_keystone_down_is_transient(fake: Any, cloud: OpenStackCloud) -> None:

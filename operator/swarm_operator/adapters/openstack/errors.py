@@ -137,6 +137,10 @@ def from_exception(error: Exception, what: str, effect: Effect) -> ExternalError
         return external(ErrorKind.INVALID, f"{what}: {error}; check region_name and interface in clouds.yaml", reason=Reason.CREDENTIALS_MALFORMED)
     if isinstance(error, (ksa.MissingRequiredOptions, ksa.MissingAuthPlugin, ksa.NoMatchingPlugin, ksa.OptionError)):
         return external(ErrorKind.INVALID, f"clouds.yaml: {error}", reason=Reason.CREDENTIALS_MALFORMED)
+    if isinstance(error, ksa.DiscoveryFailure):  # its text asks to check auth_url, whatever the cause; the cause is what it was raised from
+        beneath = next((part for part in _chain(error)[1:] if isinstance(part, (ksa.HttpError, ksa.ConnectionError))), None)
+        if beneath is not None:
+            return from_exception(beneath, what, effect)
     if isinstance(error, (ksa.DiscoveryFailure, ksa.RetriableConnectionFailure)):
         return external(ErrorKind.TRANSIENT, f"{what}: {error}")
     if isinstance(error, OSError):  # a CA file named in clouds.yaml that is not here
