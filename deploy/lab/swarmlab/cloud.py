@@ -45,11 +45,12 @@ def up(progress: Progress, fake_compute: int = 0) -> None:
         for directory in (paths.ETC, paths.LOG, paths.RUN):
             directory.mkdir(exist_ok=True, mode=0o700)
         _check_kind(plane)
+        whole = golden.restore(progress)  # before anything else, as it brings the secrets that all parts use
         with ThreadPoolExecutor(3) as pool:
             jobs = [
                 pool.submit(_kubernetes, progress),
                 pool.submit(plane.prepare, progress),
-                pool.submit(_openstack, progress, plane),
+                pool.submit(_openstack, progress, plane, whole),
             ]
             for job in jobs:
                 job.result()
@@ -138,8 +139,7 @@ def _kubernetes(progress: Progress) -> None:
         process.start(kubernetes.controller_manager())
 
 
-def _openstack(progress: Progress, plane: dataplane.Plane) -> None:
-    whole = golden.restore(progress)
+def _openstack(progress: Progress, plane: dataplane.Plane, whole: bool) -> None:
     openstack_conf.write(plane.nova_conf(), plane.neutron_conf(), plane.ml2_conf(), plane.cinder_conf())
     for number, name in enumerate(openstack.compute_services(plane.compute_hosts), 1):
         openstack_conf.write_compute(name, number)
@@ -149,16 +149,17 @@ def _openstack(progress: Progress, plane: dataplane.Plane) -> None:
     rabbitmq.configure()
     mariadb, broker = database.service(paths.DATABASE), rabbitmq.service()
     apis = [openstack.service(name) for name in openstack.api_services()]
-    computes = set(openstack.compute_services(plane.compute_hosts))
+    computes = openstack.compute_services(plane.compute_hosts)
     with progress.step("MariaDB, RabbitMQ and OpenStack services"):
         _start([mariadb, broker])
         process.wait_ready(mariadb)
-        _start(apis)  # they load their code while the broker starts, and do not need it before their first message
+        # They load their code while the broker starts. The conductor goes first: when nova-compute asks for it and gets no
+        # answer, it waits for ten seconds before it asks again (nova.conductor.api.API.wait_until_ready).
+        _start([openstack.service("nova-conductor"), *apis])
         process.wait_ready(broker)
         _start([openstack.service(name) for name in _workers(plane) if name not in computes])
         _wait(apis)
-    # Last, as nova-compute asks the conductor once and then waits ten seconds for an answer (nova.conductor.api).
-    _start([openstack.service(name) for name in computes])
+        _start([openstack.service(name) for name in computes])
     plane.wait_networks()
     with progress.step("flavors, networks and images"):
         content.write_clouds_yaml()

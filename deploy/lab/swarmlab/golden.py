@@ -52,7 +52,7 @@ def restore(progress: Progress) -> bool:
     with progress.step("copy the golden database"):
         for name, place in _PARTS.items():
             place.parent.mkdir(parents=True, exist_ok=True)
-            process.run(["cp", "-a", "--reflink=auto", str(source / name), str(place)], name="golden")
+            process.run(["cp", "-aT", "--reflink=auto", str(source / name), str(place)], name="golden")
     done.touch()
     return True
 
@@ -115,7 +115,7 @@ def _keep() -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True, mode=0o700)
     for name, place in _PARTS.items():
-        process.run(["cp", "-a", "--reflink=auto", str(place), str(unfinished / name)], name="golden")
+        process.run(["cp", "-aT", "--reflink=auto", str(place), str(unfinished / name)], name="golden")
     unfinished.rename(target)
     for old in paths.CACHE.glob("golden-*"):
         if old != target:
