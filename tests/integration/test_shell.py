@@ -42,18 +42,24 @@ def build(objects, wake, clock, metrics):
     return Core(reconcile)
 
 logs.configure("json", "DEBUG")
-sys.exit(Application(Settings(namespaces=(sys.argv[1],), metrics_port=0, shutdown_seconds=5, startup_seconds=3), build).run())
+patience = 120.0
+if "deaf" in sys.argv:
+    from swarm_operator.handlers.watch import WatchEvents
+    WatchEvents.__call__ = lambda *args: None
+    patience = 1.0
+settings = Settings(namespaces=(sys.argv[1],), metrics_port=0, shutdown_seconds=5, startup_seconds=3, watch_patience_seconds=patience)
+sys.exit(Application(settings, build).run())
 """
 
 
 class Shell:
     """The program as a process, with what it wrote so far."""
 
-    def __init__(self, kubeconfig: str, ns: str, out: Path) -> None:
+    def __init__(self, kubeconfig: str, ns: str, out: Path, *extra: str) -> None:
         self.out = out
         with out.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, ns],
+                [sys.executable, "-c", PROGRAM, ns, *extra],
                 env={**os.environ, "KUBECONFIG": kubeconfig, "PYTHONPATH": str(ROOT / "operator")},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -177,3 +183,11 @@ def test_no_api_server_is_said_and_ends_it(tmp_path: Path) -> None:
     shell = Shell(str(kubeconfig), "nowhere", tmp_path / "out")
     assert shell.process.wait(30) == 1
     assert "the API server can't be reached" in shell.out.read_text()
+
+
+def test_a_watch_that_delivers_nothing_ends_the_process(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> None:
+    create_service(api, ns, "web")
+    shell = Shell(lab_kubeconfig, ns, tmp_path / "out", "deaf")
+    assert shell.process.wait(30) == 1, shell.out.read_text()
+    assert "the watch is dead" in shell.out.read_text()
+    assert shell.reconciles(f"SwarmService/{ns}/web") >= 1, "the sweep works all the same"

@@ -14,6 +14,7 @@ from swarm_operator.adapters.kubernetes.api import KubernetesApi
 from swarm_operator.adapters.kubernetes.events import EventRecorder
 from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.outcome import Outcome
+from swarm_operator.handlers.observed import ObservedSwarms
 from swarm_operator.handlers.settings import Settings
 from swarm_operator.ports.objects import Key, Objects
 from swarm_operator.telemetry.metrics import Metrics
@@ -49,11 +50,13 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     from swarm_operator.controllers.service import ServiceController
     from swarm_operator.controllers.session import ClusterSessions
 
-    sessions = ClusterSessions(DockerSwarms(), wake, clock)
-    clusters = ClusterController(objects, OpenStackClouds(), SshHosts(), sessions, clock)
+    observe = metrics.observe_request
+    sessions = ClusterSessions(ObservedSwarms(DockerSwarms(), observe), wake, clock)
+    hosts = SshHosts(observe)
+    clusters = ClusterController(objects, OpenStackClouds(observe), hosts, sessions, clock)
     services = ServiceController(objects, sessions, clock)
 
     def reconcile(key: Key) -> Outcome:
         return clusters.reconcile(key) if key.kind == "SwarmCluster" else services.reconcile(key)
 
-    return Core(reconcile, (sessions.close,))
+    return Core(reconcile, (sessions.close, hosts.close))
