@@ -13,7 +13,7 @@ from typing import TypeVar
 from swarm_operator.adapters.openstack import OpenStackCloud, OpenStackClouds
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.cluster import EngineSpec
-from swarm_operator.bootstrap.cloud_init import render_user_data
+from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
 from swarm_operator.bootstrap.keys import SshKeyPair, new_ssh_keypair
 from swarm_operator.domain.cloud import FloatingIP, SecurityRule, Server, ServerRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -23,6 +23,7 @@ T = TypeVar("T")
 NAME = "adapters"
 RULES = (
     SecurityRule("tcp", 22, 22, "0.0.0.0/0"),
+    SecurityRule("tcp", 2376, 2376, "0.0.0.0/0"),
     SecurityRule("tcp", 2377, 2377, None, True),
     SecurityRule("tcp", 7946, 7946, None, True),
     SecurityRule("udp", 7946, 7946, None, True),
@@ -71,7 +72,7 @@ class Site:
             cloud.create_security_rule(self.group, rule)
         cloud.create_keypair(keypair_name(self.uid), self.key.public)
 
-    def boot(self, slot: int) -> str:
+    def boot(self, slot: int, join: MetadataJoin | None = None) -> str:
         """Ask for a server; its id."""
         machine = MachineId("Worker", "w", slot, 1)
         return self.cloud.create_server(
@@ -89,7 +90,7 @@ class Site:
                     hostname=machine.server_name(NAME),
                     engine=EngineSpec(mtu=1350),
                     authorized_keys=(),
-                    join=None,
+                    join=join,
                 ),
             )
         )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +17,11 @@ from integration.cloud_fixture import NAME, Site, site, until
 from swarm_operator.adapters.ssh import SshHosts
 from swarm_operator.adapters.ssh.hosts import SshHost
 from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap.cloud_init import MetadataJoin
 from swarm_operator.bootstrap.console import parse_host_keys
+from swarm_operator.bootstrap.guest_files import API_PORT, RELOAD_ENGINE, manager_tls_files
 from swarm_operator.bootstrap.keys import new_ssh_keypair
+from swarm_operator.bootstrap.tls import issue, new_ca
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import MachineId
 from swarm_operator.ports.hosts import FileToWrite, HostTarget, SwarmInit
@@ -53,12 +61,7 @@ def guests(lab_env: dict[str, str]) -> Iterator[Guests]:
 
 
 def _reachable(guests: Guests, target: HostTarget) -> bool:
-    try:
-        guests.connect(target).close()
-    except ExternalError as error:
-        assert error.kind is ErrorKind.UNREACHABLE, error.message
-        return False
-    return True
+    return _try(lambda: guests.connect(target).close() or True) is not None
 
 
 def failure(call: Any) -> ExternalError:
@@ -80,11 +83,7 @@ def test_cloud_init_did_as_user_data_says(guests: Guests) -> None:
 
 
 def _info(host: SshHost) -> Any:
-    try:
-        return host.engine_info()
-    except ExternalError as error:
-        assert error.kind is ErrorKind.UNREACHABLE, error.message
-        return None
+    return _try(host.engine_info)
 
 
 def test_scan_agrees_with_the_console_and_another_key_is_refused(guests: Guests) -> None:
@@ -109,6 +108,68 @@ def test_files_belong_to_root(guests: Guests) -> None:
     assert host.run(["cat", "/etc/docker/tls/key.pem"]).status != 0
     host.run(["rm", "-r", "/etc/docker/tls"], sudo=True)
     host.close()
+
+
+def test_engine_on_mutual_tls(guests: Guests, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    ca = new_ca("test", now)
+    server = issue(ca, NAME, [guests.fixed, guests.outer.address], "server", now)
+    client = issue(ca, "client", [], "client", now)
+    host = guests.connect(guests.outer)
+    files = [FileToWrite(f.path, f.content, f.mode) for f in manager_tls_files(ca.cert, server.cert, server.key)]
+    assert host.write_files(files) is True
+    for command in RELOAD_ENGINE:
+        assert host.run(command, sudo=True, timeout=60).status == 0
+    assert until("engine after the restart", lambda: _info(host)).labels["io.swarmops.cluster-uid"] == guests.site.uid
+    (tmp_path / "ca.pem").write_bytes(ca.cert)
+    (tmp_path / "client.pem").write_bytes(client.cert + client.key)
+
+    def version(context: ssl.SSLContext) -> Any:
+        connection = http.client.HTTPSConnection(guests.outer.address, API_PORT, timeout=10, context=context)
+        try:
+            connection.request("GET", "/version")
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    anonymous = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        version(anonymous)
+    known = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    known.load_cert_chain(tmp_path / "client.pem")
+    assert version(known)["ApiVersion"] >= "1.41"
+    host.close()
+
+
+def test_join_by_metadata(guests: Guests) -> None:
+    manager = guests.connect(guests.outer)
+    manager.swarm_init(SwarmInit(guests.fixed, ["10.90.0.0/16"], 24, 4789, 3))
+    token = manager.engine_request("GET", "/swarm")["JoinTokens"]["Worker"]
+    cloud, server_id = guests.site.cloud, guests.site.boot(2, MetadataJoin())
+    server = guests.site.active(server_id)
+    keys = until("host keys on the console", lambda: parse_host_keys(cloud.console_output(server_id)).keys)
+    worker = until("ssh", lambda: _try(lambda: guests.connect(HostTarget(server.fixed[0], USER, keys, jump=guests.outer))))
+    until("the script waits", lambda: "names no manager and token yet" in worker.run(["cat", "/var/log/swarmops-join.log"], sudo=True).stdout)
+    cloud.update_server_metadata(server_id, {"swarm_manager": f"{guests.fixed}:2377", "swarm_token": token})
+    until(
+        "node ready",
+        lambda: {n["Description"]["Hostname"] for n in manager.engine_request("GET", "/nodes") if n["Status"]["State"] == "ready"} >= {f"{NAME}-w-2"},
+    )
+    until("script done", lambda: "done" in worker.run(["cat", "/var/log/swarmops-join.log"], sudo=True).stdout)
+    assert worker.run(["systemctl", "show", "-p", "Result", "--value", "swarmops-join.service"]).stdout.strip() == "success"
+    assert token not in worker.run(["cat", "/var/log/swarmops-join.log"], sudo=True).stdout
+    assert worker.run(["grep", "-r", "SWMTKN", "/var/lib/cloud/instance/user-data.txt"], sudo=True).status == 1
+    worker.close()
+    manager.swarm_leave(force=True)
+    manager.close()
+
+
+def _try(call: Any) -> Any:
+    try:
+        return call()
+    except ExternalError as error:
+        assert error.kind is ErrorKind.UNREACHABLE, error.message
+        return None
 
 
 def test_a_real_swarm(guests: Guests) -> None:

@@ -37,10 +37,14 @@ def manager_tls_files(ca_cert: bytes, cert: bytes, key: bytes) -> tuple[GuestFil
     )
 
 
+# No start limit: the packaged unit allows three starts in a minute, and first boot, cloud-init and this change may well be three.
 # `dockerd` without a directory: Debian's package has it in /usr/sbin, Docker's own in /usr/bin, and systemd looks in both (since v239).
 # Without --containerd the engine finds a running system containerd by itself. -H fd:// keeps docker.socket in use.
 _DROP_IN: Final = f"""\
 # Written by swarm-operator. Changes are overwritten.
+[Unit]
+StartLimitIntervalSec=0
+
 [Service]
 ExecStart=
 ExecStart=dockerd -H fd:// -H tcp://0.0.0.0:{API_PORT} --tlsverify --tlscacert={TLS_DIRECTORY}/ca.pem --tlscert={TLS_DIRECTORY}/cert.pem --tlskey={TLS_DIRECTORY}/key.pem

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
+
+import paramiko
 
 from swarm_operator.adapters.ssh import engine, execute
 from swarm_operator.adapters.ssh.errors import external
@@ -103,13 +106,14 @@ class SshHosts:
 
 
 class SshHost:
-    """`ports.hosts.Host`: for one thread at a time."""
+    """`ports.hosts.Host`. Threads may share it; each call has a channel of its own."""
 
     def __init__(self, pool: LoginPool, login: Login, observe: Observe, again: Callable[[], Login]) -> None:
         self._pool = pool
         self._login: Login | None = login
         self._observe = observe
         self._again = again
+        self._lock = threading.Lock()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", sudo: bool = False, timeout: float = 30.0) -> CommandResult:
         """See `ports.hosts.Host`. A status other than 0 is a result, not an error. AMBIGUOUS when it did not end in time."""
@@ -183,26 +187,29 @@ class SshHost:
 
     def close(self) -> None:
         """Give the login back to the pool; it stays open for a while."""
-        login, self._login = self._login, None
+        with self._lock:
+            login, self._login = self._login, None
         if login is not None:
             self._pool.give_back(login)
 
     @property
     def _address(self) -> str:
-        return self._login.target.address if self._login is not None else ""
+        login = self._login
+        return login.target.address if login is not None else ""
 
-    def _channel(self) -> Any:
+    def _channel(self) -> paramiko.Channel:
         """A channel; on a pooled login that turns out dead, once more on a new one: opening a channel has no effect, so that is safe."""
-        if self._login is None:
-            raise external(ErrorKind.UNREACHABLE, "ssh", "the host was closed")
-        try:
-            return execute.open_channel(self._login.transport, 10.0)
-        except ExternalError:
-            stale, self._login = self._login, None
-            self._pool.discard(stale)
-            self._pool.give_back(stale)
-            self._login = self._again()
-            return execute.open_channel(self._login.transport, 10.0)
+        with self._lock:
+            if self._login is None:
+                raise external(ErrorKind.UNREACHABLE, "ssh", "the host was closed")
+            try:
+                return execute.open_channel(self._login.transport, 10.0)
+            except ExternalError:
+                stale, self._login = self._login, None
+                self._pool.discard(stale)
+                self._pool.give_back(stale)
+                self._login = self._again()
+                return execute.open_channel(self._login.transport, 10.0)
 
     def _engine(self, method: str, path: str, body: Any, timeout: float) -> Any:
         operation = f"engine {method} {path.partition('?')[0]}"
