@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from swarmlab import cloud, leftovers, paths, process, quotas
+from swarmlab import cloud, fault_commands, leftovers, paths
 from swarmlab.errors import LabError
 from swarmlab.hosts import guestimage
 from swarmlab.hosts import server as hosts
@@ -92,27 +92,8 @@ def _server(name: str) -> str:
         raise LabError(str(error)) from error
 
 
-def _quota(arguments: argparse.Namespace) -> int:
-    quotas.set_quota(arguments.name, arguments.value)
-    return 0
-
-
 def _image(arguments: argparse.Namespace) -> int:
     cloud.build_image(Progress(), arguments.name)
-    return 0
-
-
-def _stop_service(arguments: argparse.Namespace) -> int:
-    service = cloud.service(arguments.name)
-    print("stopped" if process.stop(service.name) else "was not running")
-    return 0
-
-
-def _start_service(arguments: argparse.Namespace) -> int:
-    service = cloud.service(arguments.name)
-    started = process.start(service)
-    process.wait_ready(service)
-    print("started" if started else "was running")
     return 0
 
 
@@ -152,16 +133,5 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("name", choices=sorted(guestimage.SUITES))
     command.set_defaults(run=_image)
 
-    faults = commands.add_parser("break", help="make something fail").add_subparsers(required=True, metavar="FAULT")
-    for name, run, text in (
-        ("stop-service", _stop_service, "stop a service of the control plane"),
-        ("start-service", _start_service, "start it again"),
-    ):
-        command = faults.add_parser(name, help=text)
-        command.add_argument("name", help="as in `lab status`")
-        command.set_defaults(run=run)
-    command = faults.add_parser("quota", help="set a quota of the project swarm")
-    command.add_argument("name", choices=quotas.NAMES, metavar="NAME", help=", ".join(quotas.NAMES))
-    command.add_argument("value", type=int, help="-1 for no limit")
-    command.set_defaults(run=_quota)
+    fault_commands.add_to(commands)
     return parser
