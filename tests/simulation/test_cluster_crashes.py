@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from simulator import Crash, World, drive
 from simulator.faults import When
 from simulator.world import KEY

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from simulator import World, drive
 
+from simulator import World, drive
 from swarm_operator.domain.ownership import JOIN_TOKEN
 
 

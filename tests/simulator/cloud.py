@@ -131,7 +131,13 @@ class SimCloud:
         now = self.world.clock
         self.created_servers += 1
         self.servers[server_id] = SimServer(
-            server_id, request, times.stamp(now.now()), now.monotonic(), f"10.20.0.{len(self.servers) + self.created_servers + 9}", dict(request.metadata), self.build_fault
+            server_id,
+            request,
+            times.stamp(now.now()),
+            now.monotonic(),
+            f"10.20.0.{len(self.servers) + self.created_servers + 9}",
+            dict(request.metadata),
+            self.build_fault,
         )
         self.world.new_guest(self.servers[server_id])
         return server_id

@@ -15,7 +15,7 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_CLUSTER, ENGINE_LABEL_MACHINE, JOIN_TOKEN
 from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, SwarmView
 from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
-from swarm_operator.ports.swarm import SwarmEvent
+from swarm_operator.ports.swarm import SwarmEvent, TlsMaterial
 
 if TYPE_CHECKING:
     from simulator.cloud import SimServer
@@ -27,13 +27,14 @@ DOWN_AFTER = 15.0
 
 @dataclass
 class Guest:
-    """`died`: when its kernel stopped. `listening`: the certificate that the engine was last started with."""
+    """`died`: when its kernel stopped. `listening` and `authority`: the certificates that the engine was last started with."""
 
     server: SimServer
     host_key: str
     died: float | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     listening: bytes | None = None
+    authority: bytes | None = None
     swarm: SimSwarm | None = None
     node_id: str = ""
 
@@ -95,6 +96,7 @@ class SimHost:
             case ["systemctl", "restart", _]:
                 assert DROP_IN_PATH in self._guest.files
                 self._guest.listening = self._guest.files[f"{TLS_DIRECTORY}/cert.pem"]
+                self._guest.authority = self._guest.files[f"{TLS_DIRECTORY}/ca.pem"]
                 return CommandResult(0, "", "")
         raise AssertionError(f"not modelled: {argv}")
 
@@ -155,13 +157,15 @@ class SimHosts:
 class SimSwarmClient:
     """The Docker API of the manager at an endpoint."""
 
-    def __init__(self, world: World, endpoints: list[str]) -> None:
-        self._world, self.endpoints = world, endpoints
+    def __init__(self, world: World, endpoints: list[str], tls: TlsMaterial) -> None:
+        self._world, self.endpoints, self._tls = world, endpoints, tls
 
     def _swarm(self) -> SimSwarm:
         for endpoint in self.endpoints:
             guest = self._world.reach(endpoint.removeprefix("tcp://").rpartition(":")[0], through=False)
             if guest is not None and guest.listening is not None and guest.swarm is not None:
+                if guest.authority != self._tls.ca:
+                    raise ExternalError(ErrorKind.UNAUTHORIZED, "docker", "the certificates do not match")
                 self._world.refresh_nodes(guest.swarm)
                 return guest.swarm
         raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager answers")

@@ -11,7 +11,6 @@ from simulator.cloud import SimCloud, SimServer
 from simulator.faults import Faults, Port
 from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
 from simulator.objects import SimObjects
-
 from swarm_operator.api.cluster import SwarmClusterStatus
 from swarm_operator.controllers.cluster import ClusterController
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -44,7 +43,7 @@ class SimSessions:
 
     def publish(self, cluster: Key, uid: str, endpoints: list[str], tls: TlsMaterial) -> SimSession:
         self.open[cluster] = endpoints
-        return SimSession(self._world.port("swarm", SimSwarmClient(self._world, endpoints)))
+        return SimSession(self._world.port("swarm", SimSwarmClient(self._world, endpoints, tls)))
 
     def drop(self, cluster: Key) -> None:
         self.open.pop(cluster, None)
@@ -55,7 +54,7 @@ class SimClouds:
         self._world = world
 
     def open(self, clouds_yaml: bytes, cloud_name: str, cacert: bytes | None) -> Any:
-        return self._world.port("cloud", self._world.cloud)
+        return self._world.faults.call("clouds.open", lambda: self._world.port("cloud", self._world.cloud))
 
 
 class World:

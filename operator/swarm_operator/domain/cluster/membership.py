@@ -41,6 +41,7 @@ def select(
 ) -> Membership:
     """Decide for the managers and each pool; machines of pools that are not in the spec go."""
     nodes = observation.swarm.value.nodes if isinstance(observation.swarm, Known) else ()
+    listed = isinstance(observation.servers, Known)
     keep: list[Machine] = []
     create: list[MachineId] = []
     waiting: list[MachineId] = []
@@ -54,13 +55,14 @@ def select(
                 continue
             # An identity that was written down and has no server: never asked for, or refused.
             delay = _held(machine, now)
-            (waiting if delay else create).append(machine.id)
+            (waiting if delay or not listed else create).append(machine.id)
             delays.extend([delay] if delay else [])
         taken = {m.id.slot for m in kept}
         for slot in _free(taken, replicas - len(kept)):
             delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0)
             identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
-            (waiting if delay else create).append(identity)
+            # Without a complete list nothing is known to be missing.
+            (waiting if delay or not listed else create).append(identity)
             delays.extend([delay] if delay else [])
     wanted = {m.uid for m in keep} | {m.uid(observation.uid) for m in (*create, *waiting)}
     remove = tuple(m for m in table.machines if m.uid not in wanted)

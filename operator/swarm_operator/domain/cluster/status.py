@@ -100,7 +100,7 @@ def _message(machine: Machine, phase: MachinePhase, remediation: Remediation, wa
         return failure.message
     if phase == MachinePhase.FAILED:
         server = machine.present
-        return f"Nova status {server.status}" if server is not None else (machine.record.message if machine.record is not None else "")
+        return (server.fault or f"Nova status {server.status}") if server is not None else (machine.record.message if machine.record is not None else "")
     return waiting_for if phase in (MachinePhase.BOOTING, MachinePhase.JOINING) else ""
 
 

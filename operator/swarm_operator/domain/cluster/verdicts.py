@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from swarm_operator.api.cluster import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cluster.faults import refusal_of
+from swarm_operator.domain.cluster.faults import fault_reason, refusal_of
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.facts import Fact, Known, Unknown
@@ -30,6 +30,18 @@ NEEDS_A_PERSON = frozenset(
         Reason.QUORUM_LOST,
     }
 )
+_ON_COURSE = frozenset(
+    {
+        Reason.INFRASTRUCTURE_PENDING,
+        Reason.MANAGER_BOOTSTRAPPING,
+        Reason.SERVER_BUILDING,
+        Reason.NODES_JOINING,
+        Reason.NODES_DRAINING,
+        Reason.NOT_EVALUATED,
+        Reason.PROGRESSING,
+    }
+)
+"""Reasons of work that goes its way: a failure elsewhere says more than they do."""
 _SUMMED_UP = (ConditionType.CREDENTIALS_VALID, ConditionType.INFRASTRUCTURE_READY, ConditionType.MANAGERS_QUORATE, ConditionType.MEMBERS_UP_TO_DATE)
 
 
@@ -86,7 +98,7 @@ def members(
         if failure is not None:
             return verdict(kind, "False", failure.reason, f"{node.name}: {failure.message}")
         if node.phase == MachinePhase.FAILED:
-            reason, text = refusal_of(node)
+            reason, text = refusal_of(node) if node.server_id is None else (fault_reason(node.message), node.message)
             return verdict(kind, "False", reason, f"{node.name}: {text or 'failed'}")
     if isinstance(observation.servers, Unknown):
         return of_unknown(kind, observation.servers)
@@ -106,7 +118,8 @@ def members(
 def summary(parts: Sequence[Verdict], *, deleting: bool, paused: bool, working: bool) -> tuple[Verdict, ...]:
     """`parts` and Ready, Reconciling, Stalled, Paused made of them."""
     by_type = {v.type: v for v in parts}
-    bad = next((by_type[t] for t in _SUMMED_UP if t in by_type and by_type[t].status != "True"), None)
+    open_ends = [by_type[t] for t in _SUMMED_UP if t in by_type and by_type[t].status != "True"]
+    bad = next((v for v in open_ends if v.reason not in _ON_COURSE), open_ends[0] if open_ends else None)
     if deleting:
         ready = verdict(ConditionType.READY, "False", Reason.DELETING, "being deleted")
     elif bad is not None:
