@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
 from swarm_operator.api.reasons import Reason
+from swarm_operator.api.validation import validate_service
 from swarm_operator.controllers.service_removal import ServiceRemoval
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -76,6 +77,8 @@ class ServiceController:
         status = parse_service_status(resource.status)
         try:
             spec = parse_service(resource.spec)
+            if problems := validate_service(spec):
+                raise SpecError(problems)
         except SpecError as error:
             document = invalid(status, resource.generation, str(error), self._clock.now())
             self._objects.apply_status(resource, document.to_manifest())

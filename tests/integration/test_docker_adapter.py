@@ -1,0 +1,346 @@
+"""The Docker adapter, the session and the SwarmService controller on a real dockerd of our own (see `private_engine`); skipped where that can't run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from integration.private_engine import GUEST, PrivateEngine
+from swarm_operator.adapters.docker import DockerSwarm, DockerSwarms
+from swarm_operator.adapters.docker.transport import Transport
+from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.service import ServiceController
+from swarm_operator.controllers.session import ClusterSessions
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.engine.clock import SystemClock
+from swarm_operator.engine.queue import WorkQueue
+from swarm_operator.engine.workers import WorkerPool
+from swarm_operator.ports.objects import Key
+from unit.service.fakes import FakeObjects
+
+pytestmark = pytest.mark.skipif(not PrivateEngine.possible(), reason="needs root, dockerd and ip")
+
+CLUSTER = Key("SwarmCluster", "default", "c")
+WEB = Key("SwarmService", "default", "web")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[PrivateEngine]:
+    engine = PrivateEngine()
+    try:
+        engine.start()
+        engine.init_swarm()
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture
+def swarm(engine: PrivateEngine) -> Iterator[DockerSwarm]:
+    opened = DockerSwarm(Transport([engine.endpoint], engine.tls))
+    yield opened
+    opened.close()
+
+
+def spec_of(name: str, **container: Any) -> dict[str, Any]:
+    return {"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "none", **container}}, "Mode": {"Replicated": {"Replicas": 0}}}
+
+
+def error_of(call: Callable[[], Any]) -> ExternalError:
+    with pytest.raises(ExternalError) as caught:
+        call()
+    return caught.value
+
+
+def until(what: Callable[[], bool], seconds: float, why: str) -> float:
+    start = time.monotonic()
+    while not what():
+        assert time.monotonic() - start < seconds, f"not within {seconds} s: {why}"
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def test_view_tells_nodes_and_swarm_scoped_networks(swarm: DockerSwarm) -> None:
+    view = swarm.view(with_tasks=True)
+    (node,) = view.nodes
+    assert (node.role, node.availability, node.state, node.leader) == ("manager", "active", "ready", True)
+    assert view.swarm_id
+    assert view.engine_api_version >= "1.41"
+    assert {"ingress", "host", "bridge"} <= {n.name for n in view.networks}
+    network_id = swarm.create_network("blue", attachable=True, encrypted=True, subnet="10.66.0.0/24", labels={"a": "b"})
+    (blue,) = (n for n in swarm.view().networks if n.name == "blue")
+    assert (blue.id, blue.driver, blue.attachable, blue.encrypted, blue.labels) == (network_id, "overlay", True, True, {"a": "b"})
+
+
+def test_the_engines_failures_are_told_apart(swarm: DockerSwarm) -> None:
+    service_id = swarm.create_service(spec_of("errors"))
+    taken = error_of(lambda: swarm.create_service(spec_of("errors")))
+    assert (taken.kind, taken.reason) == (ErrorKind.CONFLICT, Reason.NAME_CONFLICT)
+    assert error_of(lambda: swarm.update_service(service_id, 1, spec_of("errors"))).kind is ErrorKind.CONFLICT
+    bad = error_of(lambda: swarm.create_service(spec_of("bad", Image="")))
+    assert (bad.kind, bad.reason, bad.message) == (ErrorKind.INVALID, Reason.ENGINE_REJECTED, "ContainerSpec: image reference must be provided")
+    no_network = spec_of("bad")
+    no_network["TaskTemplate"]["Networks"] = [{"Target": "nope"}]
+    assert error_of(lambda: swarm.create_service(no_network)).reason is Reason.NETWORK_NOT_FOUND
+    version = swarm.inspect_service(service_id)["Version"]["Index"]  # type: ignore[index]
+    renamed = error_of(lambda: swarm.update_service(service_id, version, spec_of("other")))
+    assert renamed.kind is ErrorKind.INVALID
+    swarm.remove_service(service_id)
+    swarm.remove_service(service_id)
+    assert swarm.inspect_service(service_id) is None
+
+
+def test_tokens_rotate_and_nodes_update(swarm: DockerSwarm) -> None:
+    before = swarm.join_token("worker")
+    assert before.startswith("SWMTKN-1-")
+    assert swarm.join_token("manager") not in ("", before)
+    swarm.rotate_join_token("worker")
+    assert swarm.join_token("worker") != before
+    (node,) = swarm.view().nodes
+    swarm.update_node(node.id, node.version, role="manager", availability="active", labels={"zone": "a"})
+    (after,) = swarm.view().nodes
+    assert after.labels == {"zone": "a"}
+    stale = error_of(lambda: swarm.update_node(node.id, node.version, role="manager", availability="active", labels={}))
+    assert stale.kind is ErrorKind.CONFLICT
+    swarm.remove_node("absent")
+
+
+def test_a_manager_that_does_not_answer_is_passed_over(engine: PrivateEngine) -> None:
+    both = DockerSwarm(Transport([f"tcp://{GUEST}:1", engine.endpoint], engine.tls))
+    assert both.list_services() == []
+    service_id = both.create_service(spec_of("failover"))
+    both.remove_service(service_id)
+    both.close()
+    assert error_of(both.list_services).kind is ErrorKind.UNREACHABLE
+    dead = DockerSwarm(Transport([f"tcp://{GUEST}:1"], engine.tls))
+    assert error_of(lambda: dead.create_service(spec_of("x"))).kind is ErrorKind.UNREACHABLE
+    dead.close()
+
+
+def test_a_stranger_is_refused(engine: PrivateEngine) -> None:
+    stranger = DockerSwarm(Transport([engine.endpoint], engine.wrong_tls))
+    assert error_of(stranger.list_services).kind is ErrorKind.UNAUTHORIZED
+    stranger.close()
+
+
+def test_key_files_are_private_and_removed(engine: PrivateEngine) -> None:
+    from pathlib import Path
+
+    transport = Transport([engine.endpoint], engine.tls)
+    key = Path(transport._files.key)
+    assert (key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    transport.close()
+    assert not key.parent.exists()
+
+
+def test_events_come_at_once_and_survive_heartbeats(swarm: DockerSwarm) -> None:
+    seen: list[tuple[str, str, float]] = []
+    beats: list[float] = []
+    ready, done = threading.Event(), threading.Event()
+
+    def follow() -> None:
+        for event in swarm.events(timeout=0.7):
+            ready.set()
+            if event is None:
+                beats.append(time.monotonic())
+            elif event.type == "service":
+                seen.append((event.action, event.actor_id, time.monotonic()))
+            if done.is_set():
+                return
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert ready.wait(5)
+    sent = time.monotonic()
+    service_id = swarm.create_service(spec_of("watched"))
+    until(lambda: ("create", service_id) in [s[:2] for s in seen], 1, "the create event")
+    assert seen[-1][2] - sent < 0.5
+    time.sleep(2.2)
+    swarm.remove_service(service_id)
+    until(lambda: ("remove", service_id) in [s[:2] for s in seen], 1, "the remove event")
+    done.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(beats) >= 3
+    assert [s[:2] for s in seen].count(("create", service_id)) == 1
+
+
+class Running:
+    """The controller with its queue, workers, session and events; the Kubernetes API is in memory."""
+
+    def __init__(self, engine: PrivateEngine) -> None:
+        self.engine, self.objects, clock = engine, FakeObjects(), SystemClock()
+        self.queue: WorkQueue[Key] = WorkQueue(clock)
+        self.sessions = ClusterSessions(DockerSwarms(), lambda key: self.queue.add(key, urgent=True), clock)
+        self.controller = ServiceController(self.objects, self.sessions, clock)
+        self.pool = WorkerPool(self.queue, self._reconcile, 2)
+        self.objects.put(CLUSTER, {}, "cluster-uid")
+        self.pool.start()
+        self.session = self.sessions.publish(CLUSTER, "cluster-uid", [engine.endpoint], engine.tls)
+
+    def _reconcile(self, key: Key) -> Any:
+        from swarm_operator.engine.outcome import Done
+
+        return Done() if key.kind == "SwarmCluster" else self.controller.reconcile(key)
+
+    def apply(self, spec: dict[str, Any]) -> None:
+        self.objects.put(WEB, {"clusterRef": {"name": "c"}, **spec})
+        self.queue.add(WEB, urgent=True)
+
+    def delete(self) -> None:
+        self.objects.delete(WEB)
+        self.queue.add(WEB, urgent=True)
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        resource = self.objects.resources[WEB]
+        found = [c for c in resource.status.get("conditions", ()) if c["type"] == kind and c.get("observedGeneration") == resource.generation]
+        return found[0] if found else {"status": "none", "reason": "none", "message": ""}
+
+    def wait(self, kind: str, status: str, seconds: float = 30) -> float:
+        try:
+            return until(lambda: self.condition(kind)["status"] == status, seconds, f"{kind}={status}")
+        except AssertionError:
+            print(self.objects.resources[WEB].status)
+            print(self.objects.events)
+            raise
+
+    def live(self) -> dict[str, Any]:
+        live = self.session.swarm.inspect_service("web")
+        assert live is not None
+        return live
+
+    def replicas(self) -> int | None:
+        live = self.session.swarm.inspect_service("web")
+        return None if live is None else live["Spec"]["Mode"]["Replicated"]["Replicas"]
+
+    def running(self) -> set[str]:
+        return {t["ID"] for t in self.session.swarm.list_tasks(self.live()["ID"]) if t["Status"]["State"] == "running" and t["DesiredState"] == "running"}
+
+    def close(self) -> None:
+        self.pool.stop(5)
+        self.sessions.close()
+
+
+@pytest.fixture
+def running(engine: PrivateEngine) -> Iterator[Running]:
+    running = Running(engine)
+    yield running
+    running.close()
+    engine.docker("service", "rm", "web", check=False)
+
+
+EVERYTHING: dict[str, Any] = {
+    "image": "library/nothing:1",
+    "command": ["/bin/sh"],
+    "args": ["-c", "echo $$HOME {{.Task.Slot}}"],
+    "env": [{"name": "B", "value": "x=y"}, {"name": "A", "value": ""}],
+    "workingDir": "/tmp",
+    "user": "1000:1000",
+    "hostname": "{{.Node.Hostname}}",
+    "labels": {"tier": "front"},
+    "containerLabels": {"in": "side"},
+    "replicas": 0,
+    "placement": {"constraints": ["node.role == manager", "node.labels.zone != z"], "preferences": [{"spread": "node.labels.zone"}], "maxReplicas": 3},
+    "networks": [{"name": "green", "aliases": ["b", "a"]}, {"name": "red"}],
+    "ports": [{"targetPort": 80, "publishedPort": 8080, "publishMode": "host"}, {"targetPort": 53, "protocol": "udp", "publishMode": "host"}],
+    "updateConfig": {"parallelism": 2, "maxFailureRatio": 0.15, "failureAction": "rollback", "order": "start-first", "monitorSeconds": 2},
+    "rollbackConfig": {"delaySeconds": 1},
+    "restartPolicy": {"condition": "on-failure", "maxAttempts": 3},
+    "stopGracePeriodSeconds": 3,
+    "endpointMode": "dnsrr",
+}
+
+
+def test_every_field_reads_back_without_a_difference(running: Running) -> None:
+    """The normalisation rules against a real engine: after the create no write follows, though the engine stores other forms."""
+    for name in ("green", "red"):
+        running.engine.docker("network", "create", "-d", "overlay", name)
+    running.apply(EVERYTHING)
+    running.wait("Ready", "True")
+    version = running.live()["Version"]["Index"]
+    for _ in range(3):
+        running.queue.add(WEB)
+        time.sleep(0.3)
+    assert running.live()["Version"]["Index"] == version
+    assert [e[0] for e in running.objects.events] == ["Created"]
+    # The CLI rewrites what it touches, in its own order and with its own defaults: only what was asked for is drift.
+    running.engine.docker("service", "update", "--detach", "--label-add", "other=1", "--env-add", "A=", "--stop-grace-period", "3s", "web")
+    until(lambda: running.live()["Version"]["Index"] > version, 5, "the update by hand")
+    time.sleep(1)
+    assert [e for e in running.objects.events if e[0] != "Created"] == []
+    assert running.live()["Spec"]["Labels"]["other"] == "1"
+    running.delete()
+    until(lambda: WEB not in running.objects.resources, 10, "deletion")
+
+
+def test_scale_and_removal_by_hand_are_put_back_within_a_second_or_so(running: Running) -> None:
+    running.apply({"image": "none", "replicas": 0})
+    running.wait("Ready", "True")
+    took = []
+    for _ in range(3):
+        before = running.objects.resources[WEB].status.get("corrections", 0)
+        running.engine.docker("service", "scale", "--detach", "web=2")
+        took.append(until(lambda: running.replicas() == 0, 3, "the scale is put back"))
+        until(lambda before=before: running.objects.resources[WEB].status["corrections"] == before + 1, 3, "the correction is counted")  # type: ignore[misc]
+    old = running.live()["ID"]
+    running.engine.docker("service", "rm", "web")
+    took.append(until(lambda: running.replicas() == 0 and running.live()["ID"] != old, 3, "the service is created again"))
+    running.wait("Ready", "True")
+    print("repaired after", [round(t, 2) for t in took])
+    assert max(took) < 2
+    assert running.objects.resources[WEB].status["serviceID"] == running.live()["ID"]
+
+
+def test_real_tasks_converge_keep_running_over_harmless_changes_and_roll_back(running: Running) -> None:
+    if not running.engine.import_image("busybox:real"):
+        pytest.skip("no static busybox on this machine")
+    update = {"failureAction": "rollback", "monitorSeconds": 2, "order": "start-first"}
+    spec: dict[str, Any] = {"image": "busybox:real", "args": ["sleep", "100000"], "replicas": 2, "updateConfig": update, "stopGracePeriodSeconds": 0}
+    running.apply(spec)
+    running.wait("Ready", "True", 40)
+    tasks = running.running()
+    assert len(tasks) == 2
+    running.apply({**spec, "labels": {"a": "b"}, "updateConfig": {**update, "parallelism": 2}})
+    running.wait("Ready", "True", 20)
+    assert running.live()["Spec"]["Labels"]["a"] == "b"
+    assert running.running() == tasks
+    running.engine.docker("service", "scale", "--detach", "web=3")
+    until(lambda: running.replicas() == 2, 5, "the scale is put back")
+    until(lambda: running.running() == tasks, 20, "the same tasks run")
+    running.wait("Ready", "True", 20)
+    # A command that fails at once: the engine rolls back; we hold and say so.
+    running.apply({**spec, "args": ["/bin/sh", "-c", "exit 3"], "restartPolicy": {"condition": "none"}})
+    running.wait("Stalled", "True", 60)
+    assert running.condition("Ready")["reason"] == "RolledBack", running.objects.resources[WEB].status
+    held = running.live()["Version"]["Index"]
+    time.sleep(3)
+    assert running.live()["Version"]["Index"] == held
+    assert [e[0] for e in running.objects.events].count("RolledBack") == 1
+    assert len(running.running()) == 2
+    running.apply(spec)
+    running.wait("Ready", "True", 40)
+    # An image that no node has: the engine's words are in the status.
+    running.apply({**spec, "image": "no.such.registry.invalid/x:1", "updateConfig": {"failureAction": "pause", "monitorSeconds": 2}})
+    until(lambda: any("No such image" in f["error"] for f in running.objects.resources[WEB].status.get("failingTasks", ())), 40, "the failing task is told")
+    assert running.condition("Ready")["status"] == "False"
+    running.delete()
+    until(lambda: WEB not in running.objects.resources, 20, "deletion")
+
+
+def test_a_manager_that_goes_away_and_comes_back(running: Running) -> None:
+    running.apply({"image": "none", "replicas": 0})
+    running.wait("Ready", "True")
+    running.engine.halt()
+    running.queue.add(WEB, urgent=True)
+    running.apply({"image": "none", "replicas": 0, "labels": {"n": "2"}})
+    running.wait("ClusterReachable", "False", 20)
+    assert running.condition("Ready")["status"] == "False"
+    running.engine.launch()
+    running.wait("Ready", "True", 60)
+    assert running.live()["Spec"]["Labels"]["n"] == "2"
+    running.engine.docker("service", "scale", "--detach", "web=1")
+    until(lambda: running.replicas() == 0, 40, "events or the resync work again")
