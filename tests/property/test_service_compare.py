@@ -37,7 +37,10 @@ def unique(strategy: st.SearchStrategy[Any], key: str) -> st.SearchStrategy[list
 
 
 manifests = st.fixed_dictionaries(
-    {"clusterRef": st.just({"name": "c"}), "image": st.sampled_from(["nginx", "nginx:1.25", "library/nginx", "r.example:5000/a/b:2", "nginx@sha256:" + "a" * 64])},
+    {
+        "clusterRef": st.just({"name": "c"}),
+        "image": st.sampled_from(["nginx", "nginx:1.25", "library/nginx", "r.example:5000/a/b:2", "nginx@sha256:" + "a" * 64]),
+    },
     optional={
         "command": st.lists(words, max_size=3),
         "args": st.lists(words, max_size=3),
@@ -60,7 +63,11 @@ manifests = st.fixed_dictionaries(
         "ports": unique(
             st.fixed_dictionaries(
                 {"targetPort": st.integers(1, 99)},
-                optional={"publishedPort": st.integers(1, 99), "protocol": st.sampled_from(["tcp", "udp"]), "publishMode": st.sampled_from(["ingress", "host"])},
+                optional={
+                    "publishedPort": st.integers(1, 99),
+                    "protocol": st.sampled_from(["tcp", "udp"]),
+                    "publishMode": st.sampled_from(["ingress", "host"]),
+                },
             ),
             "targetPort",
         ),

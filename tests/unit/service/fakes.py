@@ -157,7 +157,9 @@ class FakeObjects:
     def put(self, key: Key, spec: Json, uid: str = "uid-1") -> Resource:
         old = self.resources.get(key)
         generation = 1 if old is None else old.generation + (0 if old.spec == spec else 1)
-        resource = Resource(key, uid, generation, str(next(self._versions)), copy.deepcopy(spec), old.status if old else {}, False, old.finalizers if old else ())
+        resource = Resource(
+            key, uid, generation, str(next(self._versions)), copy.deepcopy(spec), old.status if old else {}, False, old.finalizers if old else ()
+        )
         self.resources[key] = resource
         return resource
 

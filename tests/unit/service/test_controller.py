@@ -312,7 +312,11 @@ def test_a_rollback_is_held_until_the_spec_changes(ready: World) -> None:
     ready.once()
     ready.once()
     old = "nginx:1"
-    ready.outside(lambda s: s["TaskTemplate"]["ContainerSpec"].update(Image=old), state="rollback_started", message="update rolled back due to failure or early termination of task x")
+    ready.outside(
+        lambda s: s["TaskTemplate"]["ContainerSpec"].update(Image=old),
+        state="rollback_started",
+        message="update rolled back due to failure or early termination of task x",
+    )
     ready.once()
     assert ready.condition("Stalled")[0] == "False"
     ready.live["UpdateStatus"]["State"] = "rollback_completed"
@@ -407,7 +411,9 @@ def test_failing_tasks_are_told_with_the_engines_error(ready: World) -> None:
     ready.swarm.run_tasks = False
     ready.once()
     live = ready.live
-    ready.swarm.tasks[live["ID"]] = [ready.swarm.task(live["Spec"]["TaskTemplate"], slot, state="rejected", error="No such image: nginx:none") for slot in (1, 2)]
+    ready.swarm.tasks[live["ID"]] = [
+        ready.swarm.task(live["Spec"]["TaskTemplate"], slot, state="rejected", error="No such image: nginx:none") for slot in (1, 2)
+    ]
     ready.once()
     assert ready.condition("Available") == ("False", "TasksFailing")
     assert ready.status["failingTasks"] == [{"node": "node-1", "state": "rejected", "error": "No such image: nginx:none", "count": 2}]
