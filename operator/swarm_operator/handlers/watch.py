@@ -92,8 +92,10 @@ class WatchEvents:
             return
         self._oracle.delivered(key, metadata["resourceVersion"])
         self._clusters.note(key, body.get("spec") or {})
-        # What somebody wants is urgent. The echo of our own status is not: it brings the key once more, after those.
-        self._queue.add(key, urgent=_differs(self._wishes, key, _wish(metadata)))
+        # The echo of our own status must not bring the key back: a reconcile that fails would be repeated at once and its back-off counted twice. When to look again is
+        # the Outcome's to say; a status that somebody else changed is put right by the next sweep.
+        if _differs(self._wishes, key, _wish(metadata)):
+            self._queue.add(key, urgent=True)
         if kind == "SwarmCluster" and _differs(self._faces, key, _face(body.get("status") or {})):
             for service in self._clusters.services_of(key):
                 self._queue.add(service)
