@@ -59,12 +59,23 @@ def render_user_data(
     keys = [_authorized_key(index, key) for index, key in enumerate(authorized_keys)]
     if keys:
         config["ssh_authorized_keys"] = keys
-    text = "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False, width=4096)
+    text = "#cloud-config\n" + yaml.dump(config, Dumper=_Readable, sort_keys=False, width=4096)
     if len(base64.b64encode(text.encode())) > MAX_USER_DATA:
         raise ValueError(
             f"spec.engine: the user data would be longer than the {MAX_USER_DATA} characters of base64 that Nova takes; shorten engine.extra or ssh.authorizedKeys"
         )
     return text
+
+
+class _Readable(yaml.SafeDumper):
+    """Writes files as literal blocks: whoever debugs a guest reads its user data."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
 
 
 def _file(path: str, content: str, mode: str) -> dict[str, str]:

@@ -124,7 +124,7 @@ def main():
         except Exception as error:
             log("%s: %s" % (type(error).__name__, error))
         time.sleep(delay * random.uniform(0.5, 1.0))
-        delay = min(delay * 1.6, 30.0)
+        delay = min(delay * 1.6, 10.0)
 
 
 sys.exit(main())
