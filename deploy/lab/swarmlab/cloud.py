@@ -38,8 +38,8 @@ def up(progress: Progress, fake_compute: int = 0) -> None:
     Raises LabError; what runs by then stays up for a look, ``up`` may be repeated and ``down`` clears it away.
     """
     with _alone():
-        _prepare(progress)
         plane: dataplane.Plane = dataplane.Fake(fake_compute) if fake_compute else dataplane.Namespaces()
+        _download(progress, plane)
         paths.STATE.mkdir(parents=True, exist_ok=True)
         paths.STATE.chmod(0o711)
         for directory in (paths.ETC, paths.LOG, paths.RUN):
@@ -121,12 +121,15 @@ def service(name: str) -> process.Service:
     raise LabError(f"no service {name!r}; there are: {', '.join(known for known, _ in status())}")
 
 
-def _prepare(progress: Progress) -> None:
+def _download(progress: Progress, plane: dataplane.Plane) -> None:
+    """Everything that needs a package registry, before the lab's external network can hide one (paths.EXTERNAL_CIDR)."""
     if hostpackages.missing():
         with progress.step("install Debian packages", announce=True):
             hostpackages.ensure()
-    openstack.ensure_venv(progress)
-    kubernetes.ensure_programs(progress)
+    with ThreadPoolExecutor(3) as pool:
+        works = (openstack.ensure_venv, kubernetes.ensure_programs, plane.download)
+        for job in [pool.submit(work, progress) for work in works]:
+            job.result()
 
 
 def _kubernetes(progress: Progress) -> None:

@@ -23,8 +23,11 @@ class Plane(ABC):
     name: str
     compute_hosts: int = 1
 
+    def download(self, progress: Progress) -> None:  # noqa: B027
+        """Build what needs a package mirror. No network of the lab is there yet: its range may hide a mirror's address."""
+
     def prepare(self, progress: Progress) -> None:  # noqa: B027
-        """Make images and networks that need no OpenStack; runs beside the start of the services."""
+        """Make the networks that need no OpenStack; runs beside the start of the services."""
 
     def wait_networks(self) -> None:  # noqa: B027
         """Return when the external network that :meth:`prepare` makes is there."""
@@ -95,13 +98,16 @@ class Namespaces(Plane):
     def __init__(self) -> None:
         self._networks = threading.Event()
 
+    def download(self, progress: Progress) -> None:
+        """The guest images."""
+        plane.prepare_images(progress)
+
     def prepare(self, progress: Progress) -> None:
-        """External network and registry at once, then the guest images."""
+        """External network and registry."""
         try:
             plane.prepare_networks()
         finally:
             self._networks.set()
-        plane.prepare_images(progress)
 
     def wait_networks(self) -> None:
         """The external bridge exists."""
