@@ -110,7 +110,7 @@ def test_quota(built: Site, lab_env: dict[str, str]) -> None:
         error = failure(lambda: cloud.create_security_group("x", "x"))
     assert (error.kind, error.reason) == (ErrorKind.QUOTA, Reason.QUOTA_EXCEEDED)
     assert "security_group" in error.message
-    with quota(admin, cloud, {"instances": 0}, "compute"):
+    with quota(admin, cloud, {"instances": 0, "force": True}, "compute"):
         error, again = failure(lambda: built.boot(9)), failure(lambda: built.boot(9))
     assert error.kind is ErrorKind.QUOTA
     assert "instances" in error.message
