@@ -23,19 +23,23 @@ pytestmark = pytest.mark.lab
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
-import sys, time
+import os, sys, time
 from swarm_operator.engine.outcome import Done
 from swarm_operator.handlers.application import Application
 from swarm_operator.handlers.settings import Settings
 from swarm_operator.handlers.wiring import Core
 from swarm_operator.telemetry import logs
 
+def say(text):
+    # One write: print() writes the line end apart, and two threads mix their lines.
+    os.write(1, (text + chr(10)).encode())
+
 def build(objects, wake, clock, metrics):
     def reconcile(key):
-        print("reconcile", key, flush=True)
+        say(f"reconcile {key}")
         if "slow" in key.name:
             time.sleep(2)
-            print("finished", key, flush=True)
+            say(f"finished {key}")
         if "hung" in key.name:
             time.sleep(600)
         return Done()
@@ -131,20 +135,26 @@ def test_objects_are_seen_edited_and_deleted_and_sigterm_ends_it(api: Kubernetes
     shell.wait(lambda: ready(shell))
     shell.wait(lambda: shell.reconciles(f"SwarmCluster/{ns}/c") >= 1)
 
+    key = f"SwarmService/{ns}/web"
     start = time.monotonic()
     create_service(api, ns, "web")
-    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/web") == 1)
-    assert time.monotonic() - start < 2, "an event, not the resync"
+    shell.wait(lambda: shell.reconciles(key) >= 1)
+    assert time.monotonic() - start < 5, "an event, not the resync"
+    # The first event of the cluster brings its services too, so that the number of reconciles is not to be foretold.
+    time.sleep(0.5)
+    before = shell.reconciles(key)
     api.call("test", "PATCH", services(ns, "web"), body={"spec": {"replicas": 3}}, media_type="application/merge-patch+json")
-    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/web") == 2)
+    shell.wait(lambda: shell.reconciles(key) > before)
     web: dict[str, Any] = api.call("test", "GET", services(ns, "web"))["metadata"]
     assert "finalizers" not in web
     assert "annotations" not in web, "kopf writes nothing on objects"
     assert {entry["manager"] for entry in web["managedFields"]} == {api._client.user_agent.partition("/")[0]}
+    before = shell.reconciles(key)
     api.call("test", "DELETE", services(ns, "web"))
-    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/web") == 3)
+    shell.wait(lambda: shell.reconciles(key) > before)
 
-    shell.wait(lambda: 'swarm_operator_reconcile_total{kind="SwarmService",result="done"} 3.0' in metrics(shell))
+    counted = f'swarm_operator_reconcile_total{{kind="SwarmService",result="done"}} {shell.reconciles(key)}.0'
+    shell.wait(lambda: counted in metrics(shell))
     assert "swarm_operator_queue_depth 0.0" in metrics(shell)
     with urllib.request.urlopen(shell.url("/livez"), timeout=5) as answer:
         assert answer.status == 200
@@ -156,7 +166,7 @@ def test_objects_are_seen_edited_and_deleted_and_sigterm_ends_it(api: Kubernetes
 
 def test_sigterm_lets_the_running_step_finish(api: KubernetesApi, ns: str, shell: Shell) -> None:
     create_service(api, ns, "slow")
-    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/slow") == 1)
+    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/slow") >= 1)
     status, _ = shell.terminate()
     assert status == 0, shell.out.read_text()
     assert f"finished SwarmService/{ns}/slow" in shell.lines()
@@ -164,7 +174,7 @@ def test_sigterm_lets_the_running_step_finish(api: KubernetesApi, ns: str, shell
 
 def test_sigterm_does_not_wait_for_ever(api: KubernetesApi, ns: str, shell: Shell) -> None:
     create_service(api, ns, "hung")
-    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/hung") == 1)
+    shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/hung") >= 1)
     status, seconds = shell.terminate()
     assert status == 0, shell.out.read_text()
     assert seconds < 15
