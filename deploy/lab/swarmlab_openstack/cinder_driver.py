@@ -58,7 +58,7 @@ class SwarmLabFiles(driver.VolumeDriver):  # type: ignore[misc]
         """An empty sparse file of the volume's size."""
         path = volume_file(volume["id"])
         with path.open("ab") as file:
-            os.chmod(path, 0o600)
+            path.chmod(0o600)
             file.truncate(volume["size"] << 30)
 
     def delete_volume(self, volume: Any) -> None:
@@ -95,13 +95,11 @@ class SwarmLabFiles(driver.VolumeDriver):  # type: ignore[misc]
         _copy(volume_file(src_vref["id"]), volume_file(volume["id"]))
         os.truncate(self.local_path(volume), volume["size"] << 30)
 
-    def copy_image_to_volume(
-        self, context: Any, volume: Any, image_service: Any, image_id: str, disable_sparse: bool = False
-    ) -> None:
+    def copy_image_to_volume(self, context: Any, volume: Any, image_service: Any, image_id: str, disable_sparse: bool = False) -> None:
         """The image's bytes at the start of the volume. No conversion: the lab's images are no disk images."""
         path = self.local_path(volume)
         try:
-            with open(path, "r+b") as file:
+            with Path(path).open("r+b") as file:
                 image_service.download(context, image_id, file)
             os.truncate(path, volume["size"] << 30)
         except OSError as error:
@@ -123,7 +121,7 @@ class SwarmLabFiles(driver.VolumeDriver):  # type: ignore[misc]
     def initialize_connection(self, volume: Any, connector: Any, **kwargs: Any) -> dict[str, Any]:
         """Where the file is, for the lab's virt driver."""
         path = self.local_path(volume)
-        if not os.path.exists(path):
+        if not Path(path).exists():
             raise exception.VolumeNotFound(volume_id=volume["id"])
         return {
             "driver_volume_type": CONNECTION_TYPE,

@@ -180,9 +180,7 @@ class SwarmLabDriver(driver.ComputeDriver):  # type: ignore[misc]
         wants_drive = configdrive.required_by(instance)
         drive: dict[str, bytes] = {}
         if wants_drive:
-            metadata = instance_metadata.InstanceMetadata(
-                instance, content=injected_files, network_info=network_info, request_context=context
-            )
+            metadata = instance_metadata.InstanceMetadata(instance, content=injected_files, network_info=network_info, request_context=context)
             drive = {path: _bytes(data) for path, data in metadata.metadata_for_config_drive()}
         made = record.Server(
             uuid=instance.uuid,
@@ -313,9 +311,7 @@ class SwarmLabDriver(driver.ComputeDriver):  # type: ignore[misc]
         self._refresh(instance, network_info, block_device_info)
         self._start(instance)
 
-    def resume_state_on_host_boot(
-        self, context: Any, instance: Any, network_info: Any, share_info: Any, block_device_info: Any = None
-    ) -> None:
+    def resume_state_on_host_boot(self, context: Any, instance: Any, network_info: Any, share_info: Any, block_device_info: Any = None) -> None:
         """Start a server that should run and does not."""
         self._start(instance)
 
@@ -345,9 +341,7 @@ class SwarmLabDriver(driver.ComputeDriver):  # type: ignore[misc]
         others = tuple(v for v in present if v.volume_id != volume.volume_id)
         server.update(instance.uuid, volumes=(*others, volume))
 
-    def detach_volume(
-        self, context: Any, connection_info: Any, instance: Any, mountpoint: str, encryption: Any = None
-    ) -> None:
+    def detach_volume(self, context: Any, connection_info: Any, instance: Any, mountpoint: str, encryption: Any = None) -> None:
         """The device node goes."""
         if not server.exists(instance.uuid):
             return
@@ -379,9 +373,7 @@ class SwarmLabDriver(driver.ComputeDriver):  # type: ignore[misc]
         archive.parent.mkdir(exist_ok=True)
         try:
             snapshot.pack(server.directory_of(instance.uuid), archive)
-            update_task_state(
-                task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD
-            )
+            update_task_state(task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD)
             metadata = {
                 "status": "active",
                 "disk_format": "raw",

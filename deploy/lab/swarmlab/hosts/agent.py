@@ -63,9 +63,7 @@ class Agent:
 
     def reconcile(self) -> None:
         """One full look at Neutron, and the changes that follow from it."""
-        owners = "&".join(
-            f"device_owner={urllib.parse.quote(o)}" for o in (topology.GATEWAY_OWNER, *topology.INTERFACE_OWNERS)
-        )
+        owners = "&".join(f"device_owner={urllib.parse.quote(o)}" for o in (topology.GATEWAY_OWNER, *topology.INTERFACE_OWNERS))
         wanted = topology.routers(
             self.call("/v2.0/routers")["routers"],
             self.call(f"/v2.0/ports?{owners}")["ports"],

@@ -31,7 +31,7 @@ def attach(init: int, volume: Volume) -> None:
     """Make a volume's node appear in the guest whose PID 1 is ``init`` (a pid of the root namespace)."""
     loop = ensure_loop(volume.path)
     dev = Path(f"/proc/{init}/root/dev")
-    _node(dev / Path(volume.device).name, os.stat(loop).st_rdev)
+    _node(dev / Path(volume.device).name, Path(loop).stat().st_rdev)
     link = dev / "disk/by-id" / f"virtio-{volume.volume_id[:SERIAL_CHARS]}"
     with contextlib.suppress(FileExistsError):
         link.symlink_to(f"../../{Path(volume.device).name}")
@@ -54,7 +54,7 @@ def show_partitions(init: int, volume: Volume) -> None:
 def loop_device_of_node(init: int, volume: Volume) -> str:
     """Kernel name (``loop3``) behind a volume's node in the guest, or an empty string."""
     try:
-        device = os.stat(f"/proc/{init}/root{volume.device}").st_rdev
+        device = Path(f"/proc/{init}/root{volume.device}").stat().st_rdev
     except OSError:
         return ""
     link = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
@@ -63,7 +63,7 @@ def loop_device_of_node(init: int, volume: Volume) -> str:
 
 def _node(path: Path, device: int) -> None:
     try:
-        if os.stat(path).st_rdev == device:
+        if path.stat().st_rdev == device:
             return
         path.unlink()
     except FileNotFoundError:

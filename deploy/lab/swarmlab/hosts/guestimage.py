@@ -27,20 +27,53 @@ DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES = {"debian-12-docker": "bookworm", "debian-13-docker": "trixie"}
 """Glance image name -> Debian suite. bookworm carries engine 20.10, trixie 26.1."""
 
+RECIPE = 1
+"""Raise when the steps of the build change what comes out."""
+
 Progress = Callable[[str], None]
 
 # Units of a full Debian that make no sense for a host made of namespaces (no devices, no consoles, no upgrades).
-MASKED_UNITS = (
-    "systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service "
-    "systemd-udev-settle.service systemd-modules-load.service sys-kernel-debug.mount sys-kernel-tracing.mount "
-    "sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount console-getty.service "
-    "getty@.service getty.target serial-getty@.service container-getty@.service apt-daily.timer apt-daily-upgrade.timer "
-    "dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer "
-    "systemd-remount-fs.service systemd-sysctl.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount "
-    "systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service systemd-pstore.service "
-    "systemd-random-seed.service systemd-firstboot.service cloud-init-hotplugd.socket systemd-pcrphase.service "
-    "systemd-pcrphase-sysinit.service systemd-journald-audit.socket ua-auto-attach.service xfs_scrub_all.timer"
-).split()
+MASKED_UNITS = [
+    "systemd-udevd.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udev-trigger.service",
+    "systemd-udev-settle.service",
+    "systemd-modules-load.service",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "sys-kernel-config.mount",
+    "sys-fs-fuse-connections.mount",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "console-getty.service",
+    "getty@.service",
+    "getty.target",
+    "serial-getty@.service",
+    "container-getty@.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "systemd-remount-fs.service",
+    "systemd-sysctl.service",
+    "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-networkd-wait-online.service",
+    "systemd-pstore.service",
+    "systemd-random-seed.service",
+    "systemd-firstboot.service",
+    "cloud-init-hotplugd.socket",
+    "systemd-pcrphase.service",
+    "systemd-pcrphase-sysinit.service",
+    "systemd-journald-audit.socket",
+    "ua-auto-attach.service",
+    "xfs_scrub_all.timer",
+]
 
 
 class ImageError(Exception):
@@ -94,9 +127,7 @@ def parse_one_line(text: str) -> list[AptSource]:
         if match is None:
             continue
         options = dict(o.partition("=")[::2] for o in (match["opts"] or "").split())
-        found.append(
-            AptSource(match["uri"], (match["suite"],), tuple(match["rest"].split()), options.get("signed-by", ""))
-        )
+        found.append(AptSource(match["uri"], (match["suite"],), tuple(match["rest"].split()), options.get("signed-by", "")))
     return found
 
 
@@ -144,9 +175,9 @@ def acquire_settings(dump: str) -> list[str]:
 
 
 def recipe_hash(suite: str) -> str:
-    """Changes when the image must be built again: the suite, the package list, the files put in, and this module."""
-    digest = hashlib.sha256(suite.encode())
-    for path in [Path(__file__), *sorted(p for p in GUEST.rglob("*") if p.is_file())]:
+    """Changes when the image must be built again: suite, RECIPE, masked units, package list and the files put in."""
+    digest = hashlib.sha256(f"{RECIPE} {suite} {' '.join(MASKED_UNITS)}".encode())
+    for path in sorted(p for p in GUEST.rglob("*") if p.is_file()):
         digest.update(str(path.relative_to(LAB)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -205,7 +236,7 @@ def ensure(cache: Path, progress: Progress = print, image: str = "debian-12-dock
 
 
 def _remove_tree(path: Path) -> None:
-    with open("/proc/self/mountinfo") as mounts:
+    with Path("/proc/self/mountinfo").open() as mounts:
         inside = [m.split()[4] for m in mounts if m.split()[4].startswith(f"{path}/")]
     for mount in reversed(inside):
         subprocess.run(["umount", "-l", mount], check=True)
@@ -241,16 +272,12 @@ def _build(build: _Build, suite: str) -> None:
     if not Path(keyring).exists():
         keyring = str(DEBIAN_KEYRING)
     build.run("debootstrap", "--variant=minbase", f"--keyring={keyring}", suite, str(root), sources[0].uri)
-    (root / "etc/apt/sources.list").write_text(
-        "".join(f"deb {s.uri} {' '.join(s.suites)} {' '.join(s.components)}\n" for s in sources)
-    )
+    (root / "etc/apt/sources.list").write_text("".join(f"deb {s.uri} {' '.join(s.suites)} {' '.join(s.components)}\n" for s in sources))
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
     settings = root / "etc/apt/apt.conf.d/00swl"
     settings.write_text("\n".join([*acquire_settings(dump), 'APT::Install-Recommends "false";', ""]))
     # Documents and man pages are a third of the size; the copyright files stay.
-    (root / "etc/dpkg/dpkg.cfg.d/swl").write_text(
-        "path-exclude=/usr/share/man/*\npath-exclude=/usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n"
-    )
+    (root / "etc/dpkg/dpkg.cfg.d/swl").write_text("path-exclude=/usr/share/man/*\npath-exclude=/usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n")
     packages = (GUEST / "packages.txt").read_text().split()
     with _chroot_ready(build):
         # With debootstrap --include cloud-init's configuration fails silently and no module runs: hence two steps.

@@ -157,7 +157,7 @@ def drop_cgroups(uuid: str) -> None:
     for top in tops:
         for path, _, _ in os.walk(top / uuid, topdown=False):
             with contextlib.suppress(OSError):
-                os.rmdir(path)
+                Path(path).rmdir()
         with contextlib.suppress(OSError):
             top.rmdir()
 

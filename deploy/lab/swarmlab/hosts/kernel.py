@@ -54,9 +54,7 @@ def setns(fd: int, kind: int) -> None:
 
 def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2)."""
-    result = _libc.mount(
-        source.encode(), str(target).encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None
-    )
+    result = _libc.mount(source.encode(), str(target).encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None)
     _check(result, f"mount {kind or 'bind'} {source} on {target}")
 
 
@@ -123,12 +121,12 @@ def ip_batch(commands: Sequence[str], namespace: str = "") -> None:
 
 def namespaces() -> set[str]:
     """Names of all named network namespaces of this machine."""
-    return set(os.listdir(NETNS_DIR)) if NETNS_DIR.is_dir() else set()
+    return {entry.name for entry in NETNS_DIR.iterdir()} if NETNS_DIR.is_dir() else set()
 
 
 def namespace_inode(name: str) -> int:
     """Tells a named namespace from one of the same name made later; 0 when there is none (namespaces(7))."""
     try:
-        return os.stat(NETNS_DIR / name).st_ino
+        return (NETNS_DIR / name).stat().st_ino
     except FileNotFoundError:
         return 0

@@ -89,9 +89,7 @@ class Proxy:
             def _forward(self) -> None:
                 try:
                     body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                    status, headers, answer = proxy.forward(
-                        network_id, self.client_address[0], self.command, self.path, dict(self.headers), body
-                    )
+                    status, headers, answer = proxy.forward(network_id, self.client_address[0], self.command, self.path, dict(self.headers), body)
                 except OSError as error:
                     status, headers, answer = 502, {}, f"nova-metadata: {error}\n".encode()
                 self.send_response(status)
@@ -107,9 +105,7 @@ class Proxy:
 
         return Handler
 
-    def forward(
-        self, network_id: str, address: str, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+    def forward(self, network_id: str, address: str, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """One request to nova-metadata on behalf of a guest: status, headers, body."""
         identity = self.identify(network_id, address)
         if identity is None:

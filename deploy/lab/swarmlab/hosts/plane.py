@@ -14,7 +14,6 @@ DEFAULT_IMAGE = "debian-12-docker"
 AGENT = "network-agent"
 
 
-
 def prepare_networks() -> None:
     """External network, then the registry that listens on it."""
     fabric.up()

@@ -70,10 +70,7 @@ def loads(text: str) -> Server:
     raw = json.loads(text)
     known = {f.name for f in dataclasses.fields(Server)}
     values = {key: value for key, value in raw.items() if key in known}
-    values["nics"] = tuple(
-        Nic(**{**n, "addresses": tuple(n["addresses"]), "routes": tuple((r[0], r[1]) for r in n["routes"])})
-        for n in raw.get("nics", ())
-    )
+    values["nics"] = tuple(Nic(**{**n, "addresses": tuple(n["addresses"]), "routes": tuple((r[0], r[1]) for r in n["routes"])}) for n in raw.get("nics", ()))
     values["volumes"] = tuple(Volume(**v) for v in raw.get("volumes", ()))
     return Server(**values)
 

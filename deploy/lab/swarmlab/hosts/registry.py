@@ -30,7 +30,10 @@ _SERVE = """#!/bin/sh
 # Serve /www on $PORT (8080 unless told); with arguments, run those instead.
 if [ $# -gt 0 ]; then exec "$@"; fi
 hostname > /www/hostname
-exec busybox httpd -f -v -p "${PORT:-8080}" -h /www
+# PID 1 of a container ignores signals that it does not handle, and docker stop would wait ten seconds.
+trap 'kill "$!"; exit 0' TERM INT
+busybox httpd -f -v -p "${PORT:-8080}" -h /www &
+wait "$!"
 """
 
 _CONFIG = """version: 0.1
@@ -164,7 +167,29 @@ def push_test_images() -> dict[str, str]:
     if not busybox.exists():
         raise LabError("busybox-static is not installed")
     binary = busybox.read_bytes()
-    names = "sh ls cat echo sleep httpd wget nslookup ping hostname ip ps env id true false kill grep mkdir nc date".split()
+    names = [
+        "sh",
+        "ls",
+        "cat",
+        "echo",
+        "sleep",
+        "httpd",
+        "wget",
+        "nslookup",
+        "ping",
+        "hostname",
+        "ip",
+        "ps",
+        "env",
+        "id",
+        "true",
+        "false",
+        "kill",
+        "grep",
+        "mkdir",
+        "nc",
+        "date",
+    ]
     digests = {}
     for tag in TEST_TAGS:
         files = {

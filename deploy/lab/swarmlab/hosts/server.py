@@ -70,7 +70,7 @@ def create(server: Server, prepare: Callable[[Path], None] | None = None) -> Non
         (directory / name).mkdir(parents=True, exist_ok=True)
     for name in guestroot.PLAIN_DIRECTORIES:
         guestroot.plain_directory(directory, name).mkdir(exist_ok=True)
-    os.chmod(directory, 0o700)
+    directory.chmod(0o700)
     if prepare is not None:
         prepare(directory)
     write_into(directory, "etc/cloud/cloud.cfg.d/99-swarmlab-datasource.cfg", _datasource_config(server))

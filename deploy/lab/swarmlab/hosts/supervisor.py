@@ -19,6 +19,7 @@ import socket
 import sys
 import termios
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,13 +117,7 @@ class Supervisor:
             descriptor = os.open(kernel.NETNS_DIR / namespace, os.O_RDONLY)
             kernel.setns(descriptor, kernel.CLONE_NEWNET)
             os.close(descriptor)
-            kernel.unshare(
-                kernel.CLONE_NEWNS
-                | kernel.CLONE_NEWUTS
-                | kernel.CLONE_NEWIPC
-                | kernel.CLONE_NEWPID
-                | kernel.CLONE_NEWCGROUP
-            )
+            kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWPID | kernel.CLONE_NEWCGROUP)
             inner = os.fork()
             if inner == 0:
                 self._inner(slave, pid_write)
@@ -298,7 +293,7 @@ def _listen(directory: Path) -> socket.socket:
 
 
 @contextlib.contextmanager
-def socket_address(directory: Path) -> contextlib.AbstractContextManager[str]:  # type: ignore[misc]
+def socket_address(directory: Path) -> Iterator[str]:
     """Address of a server's control socket, short enough for sun_path (108 bytes) whatever the directory's length."""
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     try:

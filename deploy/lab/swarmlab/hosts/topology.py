@@ -44,9 +44,7 @@ class Router:
     routes: tuple[tuple[str, str], ...] = field(default=())
 
 
-def routers(
-    routers_json: Iterable[Json], ports: Iterable[Json], subnets: Iterable[Json], floating_ips: Iterable[Json]
-) -> list[Router]:
+def routers(routers_json: Iterable[Json], ports: Iterable[Json], subnets: Iterable[Json], floating_ips: Iterable[Json]) -> list[Router]:
     """The routers as they should be, from the lists of Neutron's API (ports: those whose owner is a router)."""
     lengths = {s["id"]: ipaddress.ip_network(s["cidr"]).prefixlen for s in subnets}
     by_router: dict[str, list[Json]] = {}
@@ -98,9 +96,7 @@ def nat_table(router: Router) -> str:
             lines.append(f"-A POSTROUTING -s {fixed}/32 -o {EXTERNAL_LEG} -j SNAT --to-source {floating}")
         # A guest that speaks to a floating IP of its own network must get the answer through the router.
         for cidr in inside:
-            lines.append(
-                f"-A POSTROUTING -s {cidr} ! -o {EXTERNAL_LEG} -m conntrack --ctstate DNAT -j SNAT --to-source {own}"
-            )
+            lines.append(f"-A POSTROUTING -s {cidr} ! -o {EXTERNAL_LEG} -m conntrack --ctstate DNAT -j SNAT --to-source {own}")
         if router.snat:
             lines.append(f"-A POSTROUTING -o {EXTERNAL_LEG} -m addrtype ! --src-type LOCAL -j SNAT --to-source {own}")
     return "\n".join([*lines, "COMMIT", ""])
