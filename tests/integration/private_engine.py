@@ -84,7 +84,8 @@ class PrivateEngine:
 
     def __init__(self) -> None:
         self.endpoint = f"tcp://{GUEST}:2376"
-        self._dir = Path(tempfile.mkdtemp(prefix="swo-engine-"))
+        sweep()
+        self._dir = Path(tempfile.mkdtemp(prefix=f"swo-engine-{os.getpid()}-"))
         self._process: subprocess.Popen[bytes] | None = None
         authority = Authority()
         server_cert, server_key = authority.issue("engine", server=True)
@@ -187,6 +188,16 @@ class PrivateEngine:
         run(["ip", "netns", "delete", NETNS], check=False)
         run(["ip", "link", "delete", OUTER], check=False)
         shutil.rmtree(self._dir, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Remove what runs that were killed have left: their dockerd ends with them, their directory, namespace and link do not."""
+    for directory in Path(tempfile.gettempdir()).glob("swo-engine-*-*"):
+        pid = directory.name.split("-")[2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            run(["ip", "netns", "delete", f"swo-engine-{int(pid) % 16384}"], check=False)
+            run(["ip", "link", "delete", f"swo-eng{int(pid) % 16384}"], check=False)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def run(command: list[str], *, check: bool = True) -> None:

@@ -331,6 +331,28 @@ def test_real_tasks_converge_keep_running_over_harmless_changes_and_roll_back(ru
     until(lambda: WEB not in running.objects.resources, 20, "deletion")
 
 
+def test_a_rollback_by_hand_while_we_are_away_is_drift(engine: PrivateEngine, running: Running) -> None:
+    running.apply({"image": "none:1", "replicas": 0})
+    running.wait("Ready", "True")
+    running.apply({"image": "none:2", "replicas": 0})
+    running.wait("Ready", "True")
+    running.close()
+    engine.docker("service", "rollback", "--detach", "web")
+    resource = running.objects.resources[WEB]
+    swarm = DockerSwarm(Transport([engine.endpoint], engine.tls))
+    try:
+        until(lambda: (swarm.inspect_service("web") or {})["UpdateStatus"]["State"] == "rollback_completed", 10, "the rollback is done")
+        again = Running(engine)
+        again.objects.resources[WEB] = resource
+        again.queue.add(WEB)
+        until(lambda: (swarm.inspect_service("web") or {})["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == "none:2", 10, "it is put back")
+        again.wait("Ready", "True")
+        assert again.objects.resources[WEB].status["corrections"] == 1
+        again.close()
+    finally:
+        swarm.close()
+
+
 def test_a_manager_that_goes_away_and_comes_back(running: Running) -> None:
     running.apply({"image": "none", "replicas": 0})
     running.wait("Ready", "True")

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
 """Decisions per reconcile when writes come out of sequence."""
+CATCH_UP_SECONDS = 0.2
 REJECTION_SECONDS = 60.0
 """How long a refused spec is not posted again, whatever wakes the key."""
 
@@ -87,11 +88,15 @@ class ServiceController:
         subject = Subject(owner, resource.generation, spec, status)
         for _ in range(ATTEMPTS):
             session, fact, failure = self._look(resource, subject)
+            if failure is not None and failure.kind is ErrorKind.CONFLICT:
+                return After(CATCH_UP_SECONDS)  # a manager lags behind our own write: nothing to say, nothing to decide on
             plan = decide(subject, fact, self._clock.now())
             if failure is not None or session is None:
                 self._write(resource, plan, plan.seen)
                 return Retry(failure.message if failure else "the cluster has no session", (failure.retry_after if failure else None) or 0.0)
             if plan.step is None:
+                if isinstance(fact, Known) and fact.value.own is not None:
+                    resource = self._objects.set_finalizer(resource, True)  # also where someone has taken it off
                 self._write(resource, plan, plan.seen)
                 return Done() if plan.requeue is None else After(plan.requeue)
             resource = self._objects.set_finalizer(resource, True)

@@ -46,6 +46,7 @@ class ClusterSession:
         self._stop = threading.Event()
         self._streaming = False
         self._view: tuple[float, SwarmView] | None = None
+        self._view_changes = 0
         self._by_id: dict[str, Key] = {}
         self._by_name: dict[str, Key] = {}
         self._pending: set[Key] = set()
@@ -104,14 +105,15 @@ class ClusterSession:
         """Nodes and networks, a short while old at most; read anew where one of `networks` is not among them."""
         now = self._clock.monotonic()
         with self._lock:
-            cached = self._view
+            cached, changes = self._view, self._view_changes
         if cached is not None and now - cached[0] <= self._lifetime():
             known = {network.name for network in cached[1].networks}
             if not (networks or set()) - known or now - cached[0] < 1.0:
                 return cached[1]
         fresh = self.swarm.view()
         with self._lock:
-            self._view = (now, fresh)
+            if changes == self._view_changes:  # else something changed while it was read
+                self._view = (now, fresh)
         return fresh
 
     # -- events
@@ -126,6 +128,7 @@ class ClusterSession:
         elif event.type in ("node", "network"):
             with self._lock:
                 self._view = None
+                self._view_changes += 1
             if event.type == "node":
                 roaming = {service.id for service in self._cache.all() if live_mode(service.spec) == "global"}
                 with self._lock:

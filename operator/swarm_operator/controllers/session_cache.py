@@ -47,7 +47,7 @@ class ServiceCache:
     def find(self, owner: Owner, name: str, recorded_id: str | None) -> tuple[LiveService | None, LiveService | None]:
         """Our service, and else another one of that name. Both None only after a fresh look by name: absence is believed from nothing less.
 
-        Raises TRANSIENT while the manager does not show our own last write.
+        Raises CONFLICT while the manager does not show our own last write: look again shortly.
         """
         self.refresh()
         with self._lock:
@@ -60,7 +60,7 @@ class ServiceCache:
                 own, namesake = pick([fresh], owner, name, recorded_id)
         if own is not None and own.version <= self._floor.get(own.id, -1):
             self.invalidate(own.id)
-            raise ExternalError(ErrorKind.TRANSIENT, "docker", "the manager does not show the last write yet")
+            raise ExternalError(ErrorKind.CONFLICT, "docker", "the manager does not show the last write yet")
         return own, namesake
 
     def entry(self, service_id: str) -> LiveService | None:

@@ -477,6 +477,21 @@ def test_delete_removes_the_service_before_the_finalizer(ready: World) -> None:
     assert WEB not in ready.objects.resources
 
 
+def test_a_finalizer_taken_off_by_hand_is_put_back(ready: World) -> None:
+    ready.objects.set_finalizer(ready.objects.resources[WEB], False)
+    assert ready.once() == Done()
+    assert ready.objects.resources[WEB].finalizers
+
+
+def test_a_manager_that_lags_behind_our_write_is_waited_for(ready: World) -> None:
+    session = ready.sessions.get(CLUSTER)
+    assert session is not None
+    session.wrote(ready.live["ID"], ready.live["Version"]["Index"])
+    assert isinstance(ready.once(), After)
+    assert ready.objects.applied == []
+    assert ready.swarm.writes() == []
+
+
 def test_retain_leaves_the_service(ready: World) -> None:
     ready.objects.put(WEB, {**SPEC, "deletionPolicy": "Retain"})
     ready.settle()

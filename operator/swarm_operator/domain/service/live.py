@@ -25,6 +25,7 @@ class LiveService:
     ports: tuple[AllocatedPort, ...] = ()
     running: int | None = None
     wanted: int | None = None
+    has_previous: bool = False
 
     @property
     def name(self) -> str:
@@ -41,8 +42,9 @@ class LiveService:
 
     @property
     def rolled_back_by_failure(self) -> bool:
-        """Whether the last thing that happened is a rollback, running, paused or done, that the engine began after failures."""
-        return self.update_state.startswith("rollback_") and MANUAL_ROLLBACK not in self.update_message
+        """Whether the last thing that happened is a rollback, running, paused or done, that the engine began after failures. The message tells a person's rollback only
+        while it runs; afterwards PreviousSpec does: a person's rollback swaps the two specs, the engine's own leaves no previous one (swarmkit `orchestrator/update`)."""
+        return self.update_state.startswith("rollback_") and MANUAL_ROLLBACK not in self.update_message and not self.has_previous
 
 
 def parse(raw: Json) -> LiveService:
@@ -66,6 +68,7 @@ def parse(raw: Json) -> LiveService:
         ),
         running=status.get("RunningTasks"),
         wanted=status.get("DesiredTasks"),
+        has_previous=raw.get("PreviousSpec") is not None,
     )
 
 

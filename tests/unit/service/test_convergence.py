@@ -1,0 +1,125 @@
+"""Counting tasks, and which nodes a global service is owed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swarm_operator.domain.service.convergence import measure
+from swarm_operator.domain.service.live import LiveService, adoptable, parse, pick
+from swarm_operator.domain.service.placement import eligible
+from swarm_operator.domain.service.render import Owner
+from swarm_operator.domain.swarm import Node, SwarmView
+
+
+def node(name: str, *, state: str = "ready", availability: str = "active", role: str = "worker", address: str = "", **labels: str) -> Node:
+    return Node(name, f"host-{name}", role, availability, state, 1, address=address, labels=labels)
+
+
+def task(number: int, slot: int = 0, on: str = "n1", state: str = "running", wanted: str = "running", error: str = "") -> dict[str, Any]:
+    return {"ID": f"t{number}", "Slot": slot, "NodeID": on, "DesiredState": wanted, "Status": {"State": state, "Err": error}}
+
+
+def service(mode: dict[str, Any], constraints: tuple[str, ...] = ()) -> LiveService:
+    return LiveService("s", 1, {"Mode": mode, "TaskTemplate": {"Placement": {"Constraints": list(constraints)}}})
+
+
+REPLICATED = service({"Replicated": {"Replicas": 2}})
+GLOBAL = service({"Global": {}})
+VIEW = SwarmView("swarm", (node("n1"), node("n2"), node("gone", state="down"), node("idle", availability="drain")))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "running", "full"),
+    [
+        ([task(1, 1), task(2, 2, "n2")], 2, True),
+        ([task(1, 1)], 1, False),
+        ([task(1, 1), task(2, 2, "gone")], 1, False),  # a task on a node that is down still says running
+        ([task(1, 1), task(2, 1, state="failed", wanted="shutdown")], 1, False),
+        ([task(1, 1), task(2, 2, state="starting")], 1, False),
+        ([task(1, 1), task(2, 2, state="failed", wanted="shutdown"), task(3, 2)], 2, True),
+        ([task(1, 1), task(2, 2), task(3, 3)], 3, False),  # one too many is not there yet either
+        ([task(1, 1), task(2, 2, wanted="shutdown")], 1, False),
+    ],
+)
+def test_replicated(tasks: list[dict[str, Any]], running: int, full: bool) -> None:
+    measured = measure(REPLICATED, VIEW, tasks)
+    assert (measured.desired, measured.running, measured.full) == (2, running, full)
+
+
+def test_global_is_measured_against_the_nodes_that_could_run_it() -> None:
+    assert measure(GLOBAL, VIEW, [task(1, on="n1")]).full is False
+    both = measure(GLOBAL, VIEW, [task(1, on="n1"), task(2, on="n2"), task(3, on="idle"), task(4, on="gone")])
+    assert (both.desired, both.running, both.full) == (2, 2, True)
+    none = measure(service({"Global": {}}, ("node.labels.gpu == yes",)), VIEW, [])
+    assert (none.full, none.no_eligible_node) == (False, True)
+
+
+def test_constraints_that_we_cannot_judge_are_left_to_the_orchestrator() -> None:
+    arm = service({"Global": {}}, ("node.platform.arch == aarch64",))
+    assert measure(arm, VIEW, [task(1, on="n1")]).full
+    assert not measure(arm, VIEW, []).full
+
+
+@pytest.mark.parametrize(
+    ("constraint", "names"),
+    [
+        ("node.role==manager", ["a"]),
+        ("node.role != manager", ["b"]),
+        ("node.labels.zone == EAST", ["a"]),
+        ("node.labels.zone != east", ["b"]),
+        ("node.labels.none == ", ["a", "b"]),
+        ("node.hostname==host-b", ["b"]),
+        ("node.id != b", ["a"]),
+        ("node.ip == 10.0.0.0/24", ["a"]),
+        ("node.ip != 10.0.0.0/24", ["b"]),
+        ("node.ip == 10.0.1.7", ["b"]),
+    ],
+)
+def test_eligible_nodes(constraint: str, names: list[str]) -> None:
+    nodes = (node("a", role="manager", address="10.0.0.7", zone="east"), node("b", address="10.0.1.7"))
+    chosen, judged = eligible(nodes, [constraint])
+    assert ([n.id for n in chosen], judged) == (names, True)
+
+
+def test_failures_are_grouped_with_the_engines_words() -> None:
+    tasks = [task(i, i, state="rejected", wanted="shutdown", error="No such image") for i in (1, 2)]
+    tasks += [
+        task(3, 3, on="", state="pending", error="no suitable node (scheduling constraints not satisfied on 2 nodes)"),
+        task(4, 4),
+        task(5, 5, state="preparing"),
+    ]
+    measured = measure(REPLICATED, VIEW, tasks)
+    assert [(f.node, f.state, f.count) for f in measured.failing] == [("host-n1", "rejected", 2), ("", "pending", 1)]
+    assert measured.crashed
+
+
+OWNER = Owner("u", "ns", "web")
+
+
+def live(service_id: str, name: str, **labels: str) -> LiveService:
+    mapped = {key.replace("_", ".").replace("uid", "service-uid"): value for key, value in labels.items()}
+    return LiveService(service_id, 1, {"Name": name, "Labels": mapped})
+
+
+def test_ownership_is_by_uid_and_never_by_name() -> None:
+    mine, other, plain = live("1", "web", io_swarmops_uid="u"), live("2", "web", io_swarmops_uid="v"), live("3", "web")
+    assert pick([other, mine], OWNER, "web", None) == (mine, None)
+    assert pick([other], OWNER, "web", "2") == (None, other)  # the recorded id does not outweigh another owner's label
+    assert pick([plain], OWNER, "web", "3") == (plain, None)  # our label was taken off by hand
+    assert pick([plain], OWNER, "web", None) == (None, plain)
+    assert pick([live("4", "web2")], OWNER, "web", None) == (None, None)
+    assert adoptable(plain, OWNER)
+    assert not adoptable(other, OWNER)
+
+
+def test_a_manual_rollback_is_not_one_by_failure() -> None:
+    raw = {"ID": "s", "Version": {"Index": 3}, "Spec": {}, "UpdateStatus": {"State": "rollback_started", "Message": "manually requested rollback"}}
+    assert not parse(raw).rolled_back_by_failure
+    raw["UpdateStatus"] = {"State": "rollback_completed", "Message": "rollback completed"}
+    raw["PreviousSpec"] = {}
+    assert not parse(raw).rolled_back_by_failure
+    del raw["PreviousSpec"]
+    raw["UpdateStatus"] = {"State": "rollback_completed", "Message": "rollback completed"}
+    assert parse(raw).rolled_back_by_failure
