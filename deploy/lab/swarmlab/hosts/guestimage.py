@@ -222,6 +222,7 @@ def ensure(cache: Path, progress: Progress = print, image: str = "debian-12-dock
         if is_built(cache, image):
             return rootfs
         started = time.monotonic()
+        recipe = recipe_hash(suite)
         progress(f"guest image {image}: building from {suite} (once; about 3 minutes)")
         building = rootfs.parent / "building"
         _remove_tree(building)
@@ -230,7 +231,7 @@ def ensure(cache: Path, progress: Progress = print, image: str = "debian-12-dock
         _build(build, suite)
         _remove_tree(rootfs)
         building.rename(rootfs)
-        (rootfs.parent / "stamp").write_text(recipe_hash(suite))
+        (rootfs.parent / "stamp").write_text(recipe)
         progress(f"guest image {image}: ready after {time.monotonic() - started:.0f} s")
     return rootfs
 

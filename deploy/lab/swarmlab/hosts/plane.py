@@ -39,7 +39,7 @@ def nova_conf() -> ini.Snippet:
         "DEFAULT": {
             "compute_driver": "swarmlab_openstack.nova_driver.SwarmLabDriver",
             "sync_power_state_interval": 60,
-            "shutdown_timeout": 20,
+            "shutdown_timeout": 45,
             "vif_plugging_is_fatal": False,
         }
     }
