@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from integration.apiserver import apply_crds, create_cluster, create_service, namespace, open_api, services
 from swarm_operator.adapters.kubernetes.api import KubernetesApi
@@ -117,6 +122,52 @@ def shell(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> I
         shell.process.wait(10)
 
 
+class Cable:
+    """A TCP relay to the API server that can be cut: open connections break, new ones are refused."""
+
+    def __init__(self, kubeconfig: str, directory: Path) -> None:
+        config = yaml.safe_load(Path(kubeconfig).read_text())
+        cluster = config["clusters"][0]["cluster"]
+        target = urllib.parse.urlsplit(cluster["server"])
+        self.target = (target.hostname, target.port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        cluster["server"] = f"https://127.0.0.1:{self.port}"
+        self.kubeconfig = directory / "kubeconfig"
+        self.kubeconfig.write_text(yaml.safe_dump(config))
+        self.sockets: list[socket.socket] = []
+        self.mend(self.listener)
+
+    def mend(self, listener: socket.socket | None = None) -> None:
+        self.listener = listener or socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        # shutdown wakes the thread that waits in accept; close alone would leave the port open behind it.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self.sockets.clear()
+
+    def accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(self.target)
+                self.sockets += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
+
+    def pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+
 def ready(shell: Shell) -> bool:
     try:
         with urllib.request.urlopen(shell.url("/readyz"), timeout=5) as answer:
@@ -201,3 +252,25 @@ def test_a_watch_that_delivers_nothing_ends_the_process(api: KubernetesApi, ns: 
     assert shell.process.wait(30) == 1, shell.out.read_text()
     assert "the watch is dead" in shell.out.read_text()
     assert shell.reconciles(f"SwarmService/{ns}/web") >= 1, "the sweep works all the same"
+
+
+def test_an_outage_of_the_api_server_is_outlived(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> None:
+    cable = Cable(lab_kubeconfig, tmp_path)
+    shell = Shell(str(cable.kubeconfig), ns, tmp_path / "out")
+    try:
+        shell.wait(lambda: ready(shell))
+        create_service(api, ns, "before")
+        shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/before") >= 1)
+        cable.cut()
+        create_service(api, ns, "meanwhile")
+        time.sleep(5)
+        assert shell.reconciles(f"SwarmService/{ns}/meanwhile") == 0
+        cable.mend()
+        create_service(api, ns, "after")
+        shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/meanwhile") >= 1 and shell.reconciles(f"SwarmService/{ns}/after") >= 1, 40)
+        assert shell.terminate()[0] == 0
+    finally:
+        if shell.process.poll() is None:
+            shell.process.kill()
+            shell.process.wait(10)
+        cable.cut()
