@@ -541,3 +541,32 @@ def test_a_bad_spec_names_its_field(world: World) -> None:
     assert world.once() == Done()
     assert world.condition("Stalled") == ("True", "InvalidSpec")
     assert "replicas" in next(c for c in world.status["conditions"] if c["type"] == "Ready")["message"]
+
+
+def test_the_finalizer_is_there_before_the_service(world: World) -> None:
+    world.objects.put(WEB, SPEC)
+    create = world.swarm.create_service
+
+    def checked(spec: dict[str, Any]) -> str:
+        assert world.objects.resources[WEB].finalizers
+        return create(spec)
+
+    world.swarm.create_service = checked  # type: ignore[method-assign]
+    assert world.settle() == Done()
+    assert len(world.swarm.services) == 1
+
+
+def test_a_crash_loop_runs_into_the_deadline(world: World) -> None:
+    world.swarm.run_tasks = False
+    world.objects.put(WEB, {**SPEC, "replicas": 1, "progressDeadlineSeconds": 60})
+    world.once()
+    template = world.live["Spec"]["TaskTemplate"]
+    dead = world.swarm.task(template, 1, state="failed", error="task: non-zero exit (1)")
+    for number in range(25):  # up, down, up, down: a count that goes up is no progress
+        again = [world.swarm.task(template, 1)] if number % 2 else []
+        world.swarm.tasks[world.live["ID"]] = [dead, *again]
+        world.once()
+        assert world.condition("Ready")[0] == "False"
+    world.swarm.tasks[world.live["ID"]] = [dead]
+    world.once()
+    assert world.condition("Stalled") == ("True", "TasksFailing")

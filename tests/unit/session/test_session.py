@@ -262,3 +262,24 @@ def test_a_failing_list_takes_the_stream_down(live: tuple[Streaming, list[Key], 
     swarm.failures["list_services"] = [ExternalError(ErrorKind.UNREACHABLE, "docker", "gone")]
     session._next_list = 0
     eventually(lambda: swarm.opened >= 2)
+
+
+@pytest.mark.parametrize("method", ["inspect_service", "list_services"])
+def test_an_event_during_a_read_makes_it_read_again(bench: Bench, method: str) -> None:
+    read = getattr(bench.swarm, method)
+
+    def slow(*args: Any) -> Any:
+        found = read(*args)
+        bench.swarm.outside(bench.web, lambda s: s["Labels"].update(late="1"))
+        bench.session.invalidate(bench.web)
+        return found
+
+    setattr(bench.swarm, method, slow)
+    bench.session.invalidate(bench.web)
+    if method == "list_services":
+        bench.clock.advance(46)
+    bench.session.find(OWNER, "web", bench.web)
+    setattr(bench.swarm, method, read)
+    own, _ = bench.session.find(OWNER, "web", bench.web)
+    assert own is not None
+    assert own.labels["late"] == "1"
