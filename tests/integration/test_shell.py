@@ -249,7 +249,10 @@ def test_no_api_server_is_said_and_ends_it(tmp_path: Path) -> None:
 def test_a_watch_that_delivers_nothing_ends_the_process(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> None:
     create_service(api, ns, "web")
     shell = Shell(lab_kubeconfig, ns, tmp_path / "out", "deaf")
-    assert shell.process.wait(30) == 1, shell.out.read_text()
+    try:
+        assert shell.process.wait(30) == 1, shell.out.read_text()
+    finally:
+        shell.process.kill()
     assert "the watch is dead" in shell.out.read_text()
     assert shell.reconciles(f"SwarmService/{ns}/web") >= 1, "the sweep works all the same"
 
