@@ -23,6 +23,8 @@ from swarm_operator.domain.facts import Known, Unknown
 
 BUSY_SECONDS = 2.0
 JOINING_SECONDS = 1.0
+SILENT_SECONDS = 5.0
+"""While a manager that was there does not answer: each look may cost a connect timeout."""
 STEADY_SECONDS = 45.0
 
 
@@ -43,9 +45,9 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
         return ClusterPlan(status, wants_fresh=True)
-    facts = observed_status(spec, status, observation, membership, infrastructure.status, remediation, guests.messages, now)
+    facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, now)
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
-    wanted = frozenset([m.uid for m in membership.keep] + [m.uid(observation.uid) for m in (*membership.create, *membership.waiting)])
+    wanted = _wanted(observation, membership)
     pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))
     removing = any(not m.gone for m in membership.remove) or any(isinstance(s, RemoveNode) for s in steps)
     parts = (
@@ -59,8 +61,15 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    requeue = _requeue(steady, bool(steps) or _busy(observation, membership, remediation, lost), observation, membership, remediation)
+    requeue = _requeue(
+        steady, bool(steps) or _busy(observation, membership, remediation, lost), status.swarm_id is not None, observation, membership, remediation
+    )
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
+
+
+def _wanted(observation: ClusterObservation, membership: Membership) -> frozenset[str]:
+    """UIDs of the machines that there shall be."""
+    return frozenset(m.uid for m in membership.keep) | {m.uid(observation.uid) for m in (*membership.create, *membership.waiting)}
 
 
 def _steps(
@@ -84,7 +93,7 @@ def _steps(
     if lost is not None:
         # The swarm is gone: nothing is made, joined or removed until a person has decided.
         return infrastructure.steps, refused
-    alive = frozenset(m.uid for m in table.machines if not m.gone) | {m.uid for m in membership.keep}
+    alive = frozenset(m.uid for m in table.machines if not m.gone) | _wanted(observation, membership)
     if isinstance(observation.servers, Known):
         steps += floating_ip_steps(spec, observation, membership.keep, alive)
     steps += guests.steps
@@ -137,12 +146,14 @@ def _failure(observation: ClusterObservation, infrastructure: InfrastructurePlan
     return None
 
 
-def _requeue(steady: bool, busy: bool, observation: ClusterObservation, membership: Membership, remediation: Remediation) -> float:
+def _requeue(steady: bool, busy: bool, started: bool, observation: ClusterObservation, membership: Membership, remediation: Remediation) -> float:
     """Session events and edits wake us anyway: this is for what nobody tells us of."""
     waits = [wait for wait in (membership.wake_in, remediation.wake_in) if wait is not None]
     if steady or not busy:
         return max(JOINING_SECONDS, min([STEADY_SECONDS, *waits]))
-    return JOINING_SECONDS if isinstance(observation.swarm, Known) else BUSY_SECONDS
+    if isinstance(observation.swarm, Known):
+        return JOINING_SECONDS
+    return SILENT_SECONDS if started else BUSY_SECONDS
 
 
 def _busy(observation: ClusterObservation, membership: Membership, remediation: Remediation, lost: str | None) -> bool:
@@ -150,4 +161,4 @@ def _busy(observation: ClusterObservation, membership: Membership, remediation: 
     if lost is not None:
         return False
     on_its_way = any(not m.joined and m.uid not in remediation.failures for m in membership.keep)
-    return on_its_way or any(not m.gone for m in membership.remove) or bool(membership.create) or isinstance(observation.swarm, Unknown)
+    return on_its_way or any(not m.gone for m in membership.remove) or bool(membership.create)

@@ -8,7 +8,7 @@ from datetime import datetime
 from swarm_operator.api.cluster import InfrastructureStatus, JoinStatus, MachinePhase, MachineStatus, RoleCount, SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
-from swarm_operator.domain.cluster.machines import Machine
+from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.membership import Membership
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
@@ -22,6 +22,7 @@ def observed_status(
     spec: SwarmClusterSpec,
     status: SwarmClusterStatus,
     observation: ClusterObservation,
+    table: MachineTable,
     membership: Membership,
     infrastructure: InfrastructureStatus,
     remediation: Remediation,
@@ -31,6 +32,8 @@ def observed_status(
     """Everything but the conditions and observedGeneration."""
     leaving = {m.uid for m in membership.remove}
     shown = [m for m in (*membership.keep, *membership.remove) if not (m.uid in leaving and m.gone)]
+    asked_for = {*membership.create, *membership.waiting}
+    shown += [m for m in table.machines if m.id in asked_for and m.record is not None and m.uid not in {s.uid for s in shown}]
     shown += [m for m in membership_waiting(membership) if m.uid not in {s.uid for s in shown}]
     nodes = [_record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), now) for m in sorted(shown, key=lambda m: m.id)]
     desired_workers = sum(pool.replicas for pool in spec.worker_pools)

@@ -1,0 +1,131 @@
+"""Observations for tests of the decision: a cluster `demo` with one manager and the pool `web`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.conditions import Condition
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Router, SecurityGroup, Server, Subnet
+from swarm_operator.domain.cluster.infrastructure import wanted_rules
+from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, MachineId, description, keypair_name, server_metadata
+from swarm_operator.domain.swarm import EngineInfo, Node, SwarmView
+
+UID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+MANAGER = MachineId("Manager", "", 0, 1)
+KEY = "ssh-ed25519 AAAA"
+
+
+def worker(slot: int, incarnation: int = 1, pool: str = "web") -> MachineId:
+    return MachineId("Worker", pool, slot, incarnation)
+
+
+def ago(seconds: float) -> str:
+    return times.stamp(NOW - timedelta(seconds=seconds))
+
+
+def spec(**changes: Any) -> SwarmClusterSpec:
+    base: dict[str, Any] = {
+        "identityRef": {"secretName": "cloud"},
+        "machine": {"flavor": {"name": "small"}, "image": {"name": "debian"}},
+        "workerPools": [{"name": "web", "replicas": 2}],
+    }
+    return SwarmClusterSpec.model_validate({**base, **changes})
+
+
+def server(machine: MachineId, status: str = "ACTIVE", *, age: float = 300, metadata: dict[str, str] | None = None, **changes: Any) -> Server:
+    address = f"10.20.0.{10 + machine.slot + (0 if machine.role == 'Manager' else 10)}"
+    made = Server(
+        id=f"srv-{machine.pool or 'm'}-{machine.slot}-{machine.incarnation}",
+        name=machine.server_name("demo"),
+        status=status,
+        metadata=server_metadata(UID, "demo", machine) | (metadata or {}),
+        created=ago(age),
+        fixed=(address,) if status == "ACTIVE" else (),
+    )
+    return replace(made, **changes)
+
+
+def node(machine: MachineId, state: str = "ready", **changes: Any) -> Node:
+    manager = machine.role == "Manager"
+    made = Node(
+        id=f"node-{machine.pool or 'm'}-{machine.slot}-{machine.incarnation}",
+        hostname=machine.server_name("demo"),
+        role="manager" if manager else "worker",
+        availability="active",
+        state=state,
+        version=7,
+        leader=manager,
+        reachability="reachable" if manager else "",
+        machine_uid=machine.uid(UID),
+    )
+    return replace(made, **changes)
+
+
+def record(machine: MachineId, phase: MachinePhase = MachinePhase.READY, *, since: float = 100, **changes: Any) -> MachineStatus:
+    made = MachineStatus(
+        name=machine.server_name("demo"),
+        role=machine.role,
+        pool=machine.pool,
+        slot=machine.slot,
+        incarnation=machine.incarnation,
+        machine_uid=machine.uid(UID),
+        server_id=f"srv-{machine.pool or 'm'}-{machine.slot}-{machine.incarnation}",
+        node_id=f"node-{machine.pool or 'm'}-{machine.slot}-{machine.incarnation}",
+        phase=phase,
+        phase_since=ago(since),
+        created_at=ago(300),
+        host_keys=[KEY],
+        engine_configured=machine.role == "Manager",
+    )
+    return made.model_copy(update=changes)
+
+
+def status(*records: MachineStatus, quorate_for: float = 1000, **changes: Any) -> SwarmClusterStatus:
+    quorate = Condition(type="ManagersQuorate", status="True", last_transition_time=ago(quorate_for), reason="Quorum", message="")
+    return SwarmClusterStatus(nodes=list(records), conditions=[quorate], swarm_id="swarm").model_copy(update=changes)
+
+
+def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
+    """Complete, with a floating IP for each holder."""
+    rules = {f"rule-{n}": rule for n, rule in enumerate(wanted_rules(of))}
+    return OwnedNetworking(
+        networks=(Network("net", "n", description(UID, "demo", "network")),),
+        subnets=(Subnet("sub", "s", description(UID, "demo", "subnet"), "net", "10.20.0.0/24"),),
+        routers=(Router("rtr", "r", description(UID, "demo", "router"), "ext", ("sub",)),),
+        security_groups=(SecurityGroup("grp", "g", description(UID, "demo", "security-group"), rules),),
+        floating_ips=tuple(FloatingIP(f"fip-{n}", f"203.0.113.{n}", f"port-{n}", description(UID, "demo", f"fip/{m.uid(UID)}")) for n, m in enumerate(holders)),
+    )
+
+
+def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] | None = None, **changes: Any) -> ClusterObservation:
+    """Everything known and complete; the swarm is seen where `nodes` are given."""
+    references = Known(MachineReferences("flavor", "image"))
+    made = ClusterObservation(
+        uid=UID,
+        name="demo",
+        generation=1,
+        finalizer=True,
+        credentials=Known(None),
+        network_references=Known(NetworkReferences(external_network_id="ext")),
+        machine_references={"": references, "web": references},
+        servers=Known(tuple(present)),
+        servers_fresh=True,
+        networking=Known(networking(of, MANAGER)),
+        keypair=Known(KeyPair(keypair_name(UID), f"{KEY} comment")),
+        secrets=Known(Secrets(True, KEY, True)),
+    )
+    if nodes is not None:
+        made = replace(made, swarm=Known(SwarmView("swarm", tuple(nodes))))
+    return replace(made, **changes)
+
+
+def guest(machine: MachineId, state: str = "inactive", **changes: Any) -> Known[Guest]:
+    tls = changes.pop("tls_in_force", False)
+    return Known(Guest(EngineInfo("26", state, labels={ENGINE_LABEL_MACHINE: machine.uid(UID)}, **changes), tls_in_force=tls))
