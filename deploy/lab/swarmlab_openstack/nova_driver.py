@@ -180,7 +180,7 @@ class SwarmLabDriver(driver.ComputeDriver):  # type: ignore[misc]
         wants_drive = configdrive.required_by(instance)
         drive: dict[str, bytes] = {}
         if wants_drive:
-            metadata = instance_metadata.InstanceMetadata(instance, content=injected_files, network_info=network_info, request_context=context)
+            metadata = instance_metadata.InstanceMetadata(instance, content=injected_files, network_info=network_info)
             drive = {path: _bytes(data) for path, data in metadata.metadata_for_config_drive()}
         made = record.Server(
             uuid=instance.uuid,
