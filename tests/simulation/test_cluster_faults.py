@@ -260,3 +260,50 @@ def test_invalid_spec_is_stalled_with_the_field() -> None:
     world = World({"workerPools": [{"name": "web", "replicas": -1}]})
     assert isinstance(world.controller().reconcile(KEY), Retry)
     assert world.condition("Stalled") == ("True", "InvalidSpec") and "workerPools.0.replicas" in world.message("Ready")
+
+
+def test_foreign_secret_of_our_name_is_a_name_conflict() -> None:
+    world = World()
+    world.faults.errors["kubernetes.ensure_secret"] = ExternalError(
+        ErrorKind.CONFLICT, "kubernetes", "Secret demo-ssh is not ours", reason=Reason.NAME_CONFLICT
+    )
+    assert isinstance(world.controller().reconcile(KEY), Retry)
+    assert world.condition("InfrastructureReady") == ("False", "NameConflict") == world.condition("Ready")
+    assert world.condition("Stalled") == ("True", "NameConflict")
+
+
+def test_the_swarm_is_seen_while_openstack_is_away() -> None:
+    world = World()
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    world.faults.errors["cloud.check_credentials"] = failing(ErrorKind.UNREACHABLE, "Keystone does not answer")
+    assert isinstance(controller.reconcile(KEY), Retry)
+    assert world.condition("ManagersQuorate") == ("True", "Quorum")
+    assert world.condition("Ready") == ("Unknown", "CloudUnreachable")
+    assert {n.phase for n in world.status.nodes} == {"Ready"}
+    writes = world.external_writes()
+    for _ in range(5):
+        world.clock.advance(60)
+        controller.reconcile(KEY)
+    assert world.external_writes() == writes
+
+
+def test_kubernetes_away_is_a_retry() -> None:
+    world = World()
+    world.faults.errors["kubernetes.apply_status"] = ExternalError(ErrorKind.UNREACHABLE, "kubernetes", "no answer")
+    assert isinstance(world.controller().reconcile(KEY), Retry)
+    assert len(world.cloud.networks) <= 1
+    del world.faults.errors["kubernetes.apply_status"]
+    drive(world, lambda: world.ready)
+    assert world.cloud.created_servers == 2 and len(world.cloud.networks) == 1
+
+
+def test_guests_are_asked_by_several_threads() -> None:
+    from swarm_operator.controllers.cluster import ClusterController
+
+    world = World({"workerPools": [{"name": "web", "replicas": 6}]})
+    threaded = world.controller()
+    assert isinstance(threaded, ClusterController)
+    threaded._threads = 4
+    drive(world, lambda: world.ready, threaded)
+    assert len(world.swarm.nodes) == 7

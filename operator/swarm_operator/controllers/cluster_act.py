@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_gather import Gathered
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
@@ -165,7 +166,8 @@ def _run(action: Action, batch: Sequence[Step], perform: Performer) -> list[tupl
         try:
             perform(action, step)
         except ExternalError as error:
-            if error.system == "kubernetes":
+            # Kubernetes does not take our writes: stop. A Secret of our name that is somebody else's is another matter, and can be said in status.
+            if error.system == "kubernetes" and error.reason is not Reason.NAME_CONFLICT:
                 raise
             return step, error
         return step, None

@@ -265,9 +265,9 @@ class Gatherer:
         needed = list(asked)
         if asked and through is not None and through.uid not in {m.uid for m in asked} and through.uid not in logins.host_keys:
             needed.insert(0, through)
-        host_keys = {m.uid: self._host_keys(cloud, m, logins) for m in needed if m.uid not in logins.host_keys}
+        host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))
         logins.host_keys |= {uid: keys.value for uid, keys in host_keys.items() if isinstance(keys, Known)}
-        guests = self._ask([m for m in asked if m.uid in logins.host_keys], logins)
+        guests = self._each([m for m in asked if m.uid in logins.host_keys], lambda m: self._read(lambda: self._guest(m, logins)))
         return replace(observation, host_keys=host_keys, guests=guests), swarm
 
     def _view(self, observation: ClusterObservation, managers: Sequence[Machine]) -> tuple[ClusterObservation, Swarm | None]:
@@ -279,6 +279,9 @@ class Gatherer:
             address = reachable_address(self._spec, self._resource.uid, machine, observation.networking)
             if is_up(machine) and configured and address is not None:
                 endpoints.append(f"tcp://{address}:{ENGINE_PORT}")
+        if not endpoints and isinstance(observation.servers, Unknown) and self._status.endpoint is not None:
+            # Nova does not tell us now; the swarm can be seen all the same, and services go on.
+            endpoints = [self._status.endpoint]
         if not endpoints or tls is None:
             return replace(observation, swarm=Unknown(Reason.MANAGER_BOOTSTRAPPING, "no manager is set up yet")), None
         session = self._sessions.publish(self._resource.key, self._resource.uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
@@ -303,14 +306,12 @@ class Gatherer:
             missing = "ssh offers no host key yet"
         return Unknown(Reason.HOST_KEY_UNVERIFIED, missing) if found == Known(()) else found
 
-    def _ask(self, machines: Sequence[Machine], logins: GuestLogins) -> dict[str, Fact[Guest]]:
-        def ask(machine: Machine) -> Fact[Guest]:
-            return self._read(lambda: self._guest(machine, logins))
-
+    def _each(self, machines: Sequence[Machine], call: Callable[[Machine], T]) -> dict[str, T]:
+        """`call` for each machine, some at once; by machine UID."""
         if self._threads > 1 and len(machines) > 1:
             with ThreadPoolExecutor(min(self._threads, len(machines)), thread_name_prefix="guests") as pool:
-                return dict(zip([m.uid for m in machines], pool.map(ask, machines), strict=True))
-        return {m.uid: ask(m) for m in machines}
+                return dict(zip([m.uid for m in machines], pool.map(call, machines), strict=True))
+        return {m.uid: call(m) for m in machines}
 
     def _guest(self, machine: Machine, logins: GuestLogins) -> Guest:
         host = logins.open(machine.uid)
