@@ -10,7 +10,7 @@ import pytest
 
 from integration.apiserver import apply_crds, create_cluster, create_service, gone, namespace, open_api, services
 from swarm_operator.adapters.kubernetes import KubernetesObjects
-from swarm_operator.adapters.kubernetes.api import KubernetesApi
+from swarm_operator.adapters.kubernetes.api import MERGE_PATCH, KubernetesApi
 from swarm_operator.adapters.kubernetes.events import EventRecorder
 from swarm_operator.api.base import API_VERSION, FINALIZER
 from swarm_operator.api.reasons import Reason
@@ -180,6 +180,8 @@ def test_our_finalizer_comes_and_goes_beside_foreign_ones(api: Counting, objects
     )
     removed = objects.set_finalizer(added, False)
     assert sorted(removed.finalizers) == ["example.com/other", "example.com/two"]
+    # Nobody will come and remove these: the namespace could not go.
+    api.call("test", "PATCH", services(ns, "web"), body={"metadata": {"finalizers": []}}, media_type=MERGE_PATCH)
 
 
 def test_removing_the_last_finalizer_lets_the_object_go(api: Counting, objects: KubernetesObjects, ns: str) -> None:
