@@ -43,6 +43,7 @@ class ClusterSession:
         self.cluster, self.swarm = cluster, swarm
         self._wake, self._clock = wake, clock
         self._lock = threading.Lock()
+        self._viewing = threading.Lock()
         self._stop = threading.Event()
         self._streaming = False
         self._view: tuple[float, SwarmView] | None = None
@@ -103,18 +104,19 @@ class ClusterSession:
 
     def view(self, networks: set[str] | None = None) -> SwarmView:
         """Nodes and networks, a short while old at most; read anew where one of `networks` is not among them."""
-        now = self._clock.monotonic()
-        with self._lock:
-            cached, changes = self._view, self._view_changes
-        if cached is not None and now - cached[0] <= self._lifetime():
-            known = {network.name for network in cached[1].networks}
-            if not (networks or set()) - known or now - cached[0] < 1.0:
-                return cached[1]
-        fresh = self.swarm.view()
-        with self._lock:
-            if changes == self._view_changes:  # else something changed while it was read
-                self._view = (now, fresh)
-        return fresh
+        with self._viewing:  # one thread reads, the others take its answer
+            now = self._clock.monotonic()
+            with self._lock:
+                cached, changes = self._view, self._view_changes
+            if cached is not None and now - cached[0] <= self._lifetime():
+                known = {network.name for network in cached[1].networks}
+                if not (networks or set()) - known or now - cached[0] < 1.0:
+                    return cached[1]
+            fresh = self.swarm.view()
+            with self._lock:
+                if changes == self._view_changes:  # else something changed while it was read
+                    self._view = (now, fresh)
+            return fresh
 
     # -- events
 
@@ -189,7 +191,8 @@ class ClusterSession:
                             self._wake_all()
                         failures, self._streaming = 0, True
             except ExternalError as error:
-                log.warning("event stream broke", extra={"cluster": str(self.cluster), "error": error.message})
+                if not self._stop.is_set():
+                    log.warning("event stream broke", extra={"cluster": str(self.cluster), "error": error.message})
             except Exception:
                 log.exception("event thread failed", extra={"cluster": str(self.cluster)})
             self._streaming = False

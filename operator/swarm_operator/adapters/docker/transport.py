@@ -112,7 +112,7 @@ class Transport:
                 with translated(method):
                     url = f"{client.base_url}/v{client.api_version}{path}"
                     # The session's own `request`, with an explicit JSON body: docker-py's `_post_json` drops keys whose value is None.
-                    response = client.request(method, url, params=params, json=body, timeout=timeout, stream=stream)
+                    response = client.request(method, url, params=params, json=body, timeout=timeout, stream=stream, allow_redirects=False)
                     _raise_for_status(response, method)
                     result = decode(response)
             except ExternalError as error:
