@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,14 +129,16 @@ def test_a_stranger_is_refused(engine: PrivateEngine) -> None:
     stranger.close()
 
 
-def test_key_files_are_private_and_removed(engine: PrivateEngine) -> None:
-    from pathlib import Path
-
+def test_keys_are_on_no_disk_and_freed(engine: PrivateEngine) -> None:
+    before = set(Path(tempfile.gettempdir()).iterdir())
     transport = Transport([engine.endpoint], engine.tls)
+    assert transport.get("/services") == []
+    assert not [n for n in set(Path(tempfile.gettempdir()).iterdir()) - before if "tls" in n.name]
     key = Path(transport._files.key)
-    assert (key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert str(key.readlink()).startswith("/memfd:")
     transport.close()
-    assert not key.parent.exists()
+    transport.close()
+    assert not key.exists() or not str(key.readlink()).startswith("/memfd:swarm-operator-tls")
 
 
 def test_events_come_at_once_and_survive_heartbeats(swarm: DockerSwarm) -> None:

@@ -6,13 +6,11 @@ Does not: know what a service is, retry beyond the list of endpoints, open an ss
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import requests
@@ -34,19 +32,29 @@ MAX_API: Final = (1, 51)
 
 
 class TlsFiles:
-    """The PEM bytes as files in a private directory, because Python's ssl module loads client certificates from files only; removed by `remove` or at exit."""
+    """The PEM bytes under path names, because Python's ssl module loads client certificates from files only. The files are anonymous memory (memfd_create(2)), reached
+    through /proc/self/fd: no other user can open them, and a killed process leaves no key behind on a disk."""
 
     def __init__(self, tls: TlsMaterial) -> None:
-        directory = tempfile.mkdtemp(prefix="swarm-operator-tls-")  # mode 0700
-        self._finalizer = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-        self.ca, self.cert, self.key = (str(Path(directory, name)) for name in ("ca.pem", "cert.pem", "key.pem"))
-        for path, data in ((self.ca, tls.ca), (self.cert, tls.cert), (self.key, tls.key)):
-            Path(path).touch(mode=0o600)
-            Path(path).write_bytes(data)
+        self._descriptors: list[int] = []
+        self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
+        self.ca, self.cert, self.key = (self._file(name, data) for name, data in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)))
 
     def remove(self) -> None:
-        """Delete the files; safe to repeat."""
+        """Free the memory; safe to repeat."""
         self._finalizer()
+
+    def _file(self, name: str, data: bytes) -> str:
+        descriptor = os.memfd_create(f"swarm-operator-tls-{name}", os.MFD_CLOEXEC)
+        self._descriptors.append(descriptor)
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(data)
+        return f"/proc/self/fd/{descriptor}"
+
+
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
 
 
 class Transport:
