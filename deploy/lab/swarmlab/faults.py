@@ -125,7 +125,7 @@ def kill_dockerd(name: str, stay: bool = False) -> str:
     if stay:
         run(*server.enter_command(found.uuid, "systemctl", "mask", "--runtime", "--now", "docker.service", "docker.socket"))
         return f"the engine of {found.name} is down and masked until its next boot"
-    run(*server.enter_command(found.uuid, "systemctl", "kill", "--signal=SIGKILL", "docker.service"))
+    run(*server.enter_command(found.uuid, "systemctl", "kill", "--kill-who=main", "--signal=SIGKILL", "docker.service"))
     return f"the engine of {found.name} was killed"
 
 
