@@ -307,3 +307,16 @@ def test_guests_are_asked_by_several_threads() -> None:
     threaded._threads = 4
     drive(world, lambda: world.ready, threaded)
     assert len(world.swarm.nodes) == 7
+
+
+def test_one_pool_with_an_unknown_flavor_does_not_hold_up_the_others() -> None:
+    pools = [{"name": "web", "replicas": 1}, {"name": "big", "replicas": 1, "machine": {"flavor": {"name": "huge"}}}]
+    world = World({"workerPools": pools})
+    world.cloud.missing.add("huge")
+    controller = world.controller()
+    drive(world, lambda: world.status.workers.ready == 1 if world.resource and world.resource.status else False, controller)
+    assert world.clock.monotonic() < 40
+    assert world.condition("Ready") == ("False", "ReferenceNotFound") and "huge" in world.message("Ready")
+    world.cloud.missing.clear()
+    drive(world, lambda: world.ready, controller)
+    assert world.servers == ["demo-big-0", "demo-manager-0", "demo-web-0"]

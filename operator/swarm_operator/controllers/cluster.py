@@ -5,7 +5,6 @@ Does not: watch anything, or know Kubernetes, OpenStack, Docker or ssh other tha
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,8 +32,6 @@ from swarm_operator.ports.compute import Clouds
 from swarm_operator.ports.hosts import Hosts
 from swarm_operator.ports.objects import Key, Objects, Resource
 
-log = logging.getLogger(__name__)
-
 AMBIGUOUS_SETTLE_SECONDS: Final = 5.0
 MINIMUM_SECONDS: Final = {
     Reason.QUOTA_EXCEEDED: 30.0,
@@ -48,6 +45,7 @@ MINIMUM_SECONDS: Final = {
     Reason.SECRET_NOT_FOUND: 5.0,
 }
 """Least seconds before the next try, by the reason of the failure; 1 for others."""
+_OF_ONE_POOL = frozenset({Reason.REFERENCE_NOT_FOUND, Reason.REFERENCE_AMBIGUOUS})
 _ON_ITS_WAY = frozenset({MachinePhase.BUILDING, MachinePhase.BOOTING, MachinePhase.JOINING, MachinePhase.DRAINING, MachinePhase.DELETING})
 
 
@@ -126,8 +124,6 @@ class ClusterController:
             memory.slow = None
         if plan.steps and not resource.deleting and FINALIZER not in resource.finalizers:
             resource = self._objects.set_finalizer(resource, True)
-        for step in plan.steps:
-            log.debug("%s: %s", resource.key, step)
         action = Action(resource, spec, plan.status, gathered, self._objects, self._clock, self._threads)
         perform_all(action, plan.steps, perform)
         if action.released:
@@ -149,6 +145,10 @@ class ClusterController:
                 return After(plan.requeue_after)
             worst = max(action.failures, key=lambda f: _minimum(f.error.reason, f.error))
             return Retry(f"{worst.error.reason.value}: {worst.error.message}", _minimum(worst.error.reason, worst.error))
+        on_its_way = any(n.phase in _ON_ITS_WAY for n in action.status.nodes)
+        if plan.failure in _OF_ONE_POOL and on_its_way and plan.requeue_after is not None:
+            # One pool's flavor or image is wrong; the machines of the others shall not wait for its back-off.
+            return After(max(2.0, plan.requeue_after))
         if plan.failure is not None:
             asked = max((e.retry_after or 0.0 for e in gathered.errors), default=0.0)
             return Retry(plan.failure.value, max(asked, MINIMUM_SECONDS.get(plan.failure, 1.0)))

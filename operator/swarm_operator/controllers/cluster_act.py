@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.compute import Cloud
 from swarm_operator.ports.objects import Objects, Resource
 from swarm_operator.ports.swarm import Swarm
+
+log = logging.getLogger(__name__)
 
 REFUSALS = frozenset({ErrorKind.QUOTA, ErrorKind.NO_CAPACITY, ErrorKind.INVALID, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND, ErrorKind.CONFLICT})
 """A create that ended so made nothing, and would end so again."""
@@ -149,8 +152,10 @@ def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> No
             intended = True
         for one, error in _run(action, batch, perform):
             if error is None:
+                log.info("%s: %s (%s)", action.resource.key, type(one).__name__, one.lane)
                 action.done.append(one)
                 continue
+            log.warning("%s: %s (%s) failed: %s", action.resource.key, type(one).__name__, one.lane, error.message)
             failed.add(one.lane)
             action.failures.append(StepFailure(one, error))
             if isinstance(one, CreateServer):
