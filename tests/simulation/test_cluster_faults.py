@@ -320,3 +320,14 @@ def test_one_pool_with_an_unknown_flavor_does_not_hold_up_the_others() -> None:
     world.cloud.missing.clear()
     drive(world, lambda: world.ready, controller)
     assert world.servers == ["demo-big-0", "demo-manager-0", "demo-web-0"]
+
+
+def test_events_do_not_repeat_a_refused_create_early() -> None:
+    world = World()
+    world.faults.errors["cloud.create_server"] = failing(ErrorKind.QUOTA, "Quota exceeded for cores")
+    controller = world.controller()
+    for _ in range(10):
+        controller.reconcile(KEY)
+        world.clock.advance(2)
+        assert world.condition("Ready") == ("False", "QuotaExceeded")
+    assert world.faults.calls.count("cloud.create_server") == 1, "the first refusal holds the rest of the batch and the next 30 s"

@@ -211,3 +211,15 @@ def test_quorum_arithmetic() -> None:
 def test_observation_shows_no_metadata() -> None:
     seen = observation(spec(), [server(MANAGER, metadata={"swarm_token": "SWMTKN-1-secret"})])
     assert "SWMTKN" not in repr(seen) and UID in repr(seen)
+
+
+def test_a_machine_told_to_go_is_not_kept_whatever_the_list_still_shows() -> None:
+    wanted = spec()
+    nodes = [node(MANAGER), node(worker(0)), node(worker(1), "down")]
+    before = status(record(MANAGER), record(worker(0)), record(worker(1), MachinePhase.DELETING, since=5))
+    plan = decide(wanted, before, observation(wanted, [*map(server, ALL)], nodes), NOW)
+    assert removed(plan) == [server(worker(1)).id]
+    assert not any(isinstance(x, s.CreateServer) for x in plan.steps), "its successor waits for it"
+    late = status(record(MANAGER), record(worker(0)), record(worker(1), MachinePhase.DELETING, since=90))
+    plan = decide(wanted, late, observation(wanted, [*map(server, ALL)], nodes), NOW)
+    assert [x.machine for x in plan.steps if isinstance(x, s.CreateServer)] == [worker(1, 2)], "but not for ever"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
-from swarm_operator.domain.cluster.faults import REFUSED_SECONDS
+from swarm_operator.domain.cluster.faults import REFUSED_SECONDS, refusal_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, next_incarnation, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
@@ -41,6 +42,7 @@ def select(
 ) -> Membership:
     """Decide for the managers and each pool; machines of pools that are not in the spec go."""
     nodes = observation.swarm.value.nodes if isinstance(observation.swarm, Known) else ()
+    project = max((_held(m, now) for m in table.machines if m.gone and _refused_to_all(m)), default=0.0)
     listed = isinstance(observation.servers, Known)
     keep: list[Machine] = []
     create: list[MachineId] = []
@@ -54,12 +56,12 @@ def select(
                 keep.append(machine)
                 continue
             # An identity that was written down and has no server: never asked for, or refused.
-            delay = _held(machine, now)
+            delay = max(_held(machine, now), project)
             (waiting if delay or not listed else create).append(machine.id)
             delays.extend([delay] if delay else [])
         taken = {m.id.slot for m in kept}
         for slot in _free(taken, replicas - len(kept)):
-            delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0)
+            delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0) or project
             identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
             # Without a complete list nothing is known to be missing.
             (waiting if delay or not listed else create).append(identity)
@@ -102,6 +104,12 @@ def _held(machine: Machine, now: datetime) -> float:
     if record is None or record.phase != MachinePhase.FAILED:
         return 0.0
     return max(0.0, REFUSED_SECONDS - (times.age(record.phase_since, now) or 0.0))
+
+
+def _refused_to_all(machine: Machine) -> bool:
+    """Whether what it was refused for holds for every server of the project: then no other is asked for either."""
+    record = machine.record
+    return record is not None and record.server_id is None and refusal_of(record)[0] in (Reason.QUOTA_EXCEEDED, Reason.FORBIDDEN)
 
 
 def _going(machine: Machine, now: datetime) -> float:
