@@ -73,6 +73,7 @@ class DockerView:
             paths[name].write_bytes(secret[name])
         tls = TLSConfig(client_cert=(str(paths["cert.pem"]), str(paths["key.pem"])), ca_cert=str(paths["ca.pem"]), verify=True)
         self.api: Any = docker.APIClient(base_url=endpoint.replace("tcp://", "https://"), tls=tls, version="1.41", timeout=30)
+        self.api.trust_env = False  # REQUESTS_CA_BUNDLE would win over the cluster's own CA
 
     def service(self, name: str) -> dict[str, Any] | None:
         """The service of exactly that name."""
