@@ -83,7 +83,7 @@ def test_cluster_status_round_trip(api: Kubectl) -> None:
         server_id="s1",
         node_id="n1",
         address="10.20.0.5",
-        floating_ip="203.0.113.20",
+        floating_ip="198.51.100.20",
         phase=MachinePhase.READY,
         phase_since=NOW,
         created_at=NOW,
@@ -97,7 +97,7 @@ def test_cluster_status_round_trip(api: Kubectl) -> None:
         conditions=[READY],
         managers=RoleCount(desired=1, ready=1, summary="1/1"),
         workers=RoleCount(desired=2, ready=1, summary="1/2"),
-        endpoint="tcp://203.0.113.20:2376",
+        endpoint="tcp://198.51.100.20:2376",
         swarm_id="w1",
         engine_version="26.1",
         engine_api_version="1.45",
@@ -110,7 +110,7 @@ def test_cluster_status_round_trip(api: Kubectl) -> None:
     assert parse_cluster_status(written(api, "SwarmCluster", status.to_manifest())) == status
     columns = api("get", "swc", "status").splitlines()
     assert columns[0].split() == ["NAME", "READY", "REASON", "MANAGERS", "WORKERS", "ENDPOINT", "AGE"]
-    assert columns[1].split()[:6] == ["status", "True", "Reconciled", "1/1", "1/2", "tcp://203.0.113.20:2376"]
+    assert columns[1].split()[:6] == ["status", "True", "Reconciled", "1/1", "1/2", "tcp://198.51.100.20:2376"]
     assert "condition met" in api("wait", "--for=condition=Ready", "swarmcluster/status", "--timeout=5s")
 
 

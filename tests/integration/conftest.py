@@ -16,7 +16,7 @@ from harness.operator import Operator
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "deploy" / "lab" / "lab"
-REGISTRY = "203.0.113.1:5000"
+REGISTRY = "198.51.100.1:5000"
 IMAGE = f"{REGISTRY}/swarmlab/busybox"
 SECRET = "cloud-credentials"
 

@@ -41,7 +41,7 @@ def test_a_manifest_becomes_a_swarm(kubectl: Kubectl, swarm: str, cloud: CloudVi
 
 def test_engine_settings_reach_daemon_json(swarm: str, lab: Any) -> None:
     daemon_json = lab("ssh", "main-workers-0", "cat", "/etc/docker/daemon.json")
-    assert '"203.0.113.1:5000"' in daemon_json
+    assert '"198.51.100.1:5000"' in daemon_json
     assert '"mtu": 1350' in daemon_json.replace('"mtu":1350', '"mtu": 1350')
 
 

@@ -108,7 +108,7 @@ networkings = st.builds(
     routers=st.lists(st.just(Router("r1", "r", description(UID, "demo", "router"), "ext", ("s1",))), max_size=1).map(tuple),
     security_groups=st.lists(st.just(SecurityGroup("g1", "g", description(UID, "demo", "security-group"))), max_size=1).map(tuple),
     floating_ips=st.lists(
-        st.builds(lambda m, p: FloatingIP("f1", "203.0.113.1", p, description(UID, "demo", f"fip/{m.uid(UID)}")), machines, st.none() | st.just("p1")),
+        st.builds(lambda m, p: FloatingIP("f1", "198.51.100.1", p, description(UID, "demo", f"fip/{m.uid(UID)}")), machines, st.none() | st.just("p1")),
         max_size=1,
     ).map(tuple),
 )

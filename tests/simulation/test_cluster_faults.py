@@ -259,7 +259,14 @@ def test_floating_ip_taken_away_is_given_back() -> None:
 def test_invalid_spec_is_stalled_with_the_field() -> None:
     world = World({"workerPools": [{"name": "web", "replicas": -1}]})
     assert isinstance(world.controller().reconcile(KEY), Retry)
-    assert world.condition("Stalled") == ("True", "InvalidSpec") and "workerPools.0.replicas" in world.message("Ready")
+    assert world.condition("Stalled") == ("True", "InvalidSpec") and "workerPools[0].replicas" in world.message("Ready")
+
+
+def test_what_admission_can_not_check_is_stalled_with_the_field() -> None:
+    world = World({"swarm": {"defaultAddrPools": ["10.0.0.0/8"]}})
+    assert isinstance(world.controller().reconcile(KEY), Retry)
+    assert world.condition("Stalled") == ("True", "InvalidSpec") and "spec.swarm.defaultAddrPools" in world.message("Ready")
+    assert world.cloud.servers == {}
 
 
 def test_foreign_secret_of_our_name_is_a_name_conflict() -> None:

@@ -243,7 +243,7 @@ class SimCloud:
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
         made = self._id("fip")
-        self.floating_ips[made] = FloatingIP(made, f"203.0.113.{len(self.floating_ips) + 10}", port_id, description)
+        self.floating_ips[made] = FloatingIP(made, f"198.51.100.{len(self.floating_ips) + 10}", port_id, description)
         return self.floating_ips[made]
 
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None:

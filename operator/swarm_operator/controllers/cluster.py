@@ -8,14 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-from pydantic import ValidationError
+from typing import Final
 
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict, merge_conditions
+from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.reasons import Reason
+from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
 from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
 from swarm_operator.controllers.cluster_perform import perform
@@ -85,11 +85,13 @@ class ClusterController:
         wait = memory.settle_until - self._clock.monotonic()
         if wait > 0:
             return After(wait)
-        status = _parse_status(resource.status)
+        status = parse_cluster_status(resource.status)
         try:
-            spec = SwarmClusterSpec.model_validate(resource.spec)
-        except ValidationError as error:
-            return self._invalid(resource, status, error)
+            spec = parse_cluster(resource.spec)
+            if not resource.deleting and (problems := validate_cluster(spec)):
+                raise SpecError(problems)
+        except SpecError as error:
+            return self._invalid(resource, status, str(error))
         if resource.deleting:
             if FINALIZER not in resource.finalizers:
                 self._forget(resource)
@@ -160,10 +162,8 @@ class ClusterController:
         whole = status.model_copy(update={"conditions": conditions, "observed_generation": resource.generation})
         self._objects.apply_status(resource, whole.to_manifest())
 
-    def _invalid(self, resource: Resource, status: SwarmClusterStatus, error: ValidationError) -> Outcome:
-        """A spec that the API server should have refused."""
-        first = error.errors()[0]
-        message = f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    def _invalid(self, resource: Resource, status: SwarmClusterStatus, message: str) -> Outcome:
+        """A spec that can't be carried out; the message names the fields."""
         parts = [v for v in verdicts.from_conditions(status.conditions) if v.type not in (ConditionType.INFRASTRUCTURE_READY, ConditionType.DELETION_BLOCKED)]
         parts.append(verdicts.verdict(ConditionType.INFRASTRUCTURE_READY, "False", Reason.INVALID_SPEC, message))
         blocked = resource.deleting and FINALIZER in resource.finalizers
@@ -192,14 +192,6 @@ class ClusterController:
         if self._clock.monotonic() - slow.at > (MEMO_SECONDS if quorate else MEMO_SECONDS_BLIND):
             memory.slow = None
         return memory.slow
-
-
-def _parse_status(raw: dict[str, Any]) -> SwarmClusterStatus:
-    """The status, or an empty one where it can't be read: it is only a cache of what Nova and the swarm know."""
-    try:
-        return SwarmClusterStatus.model_validate(raw)
-    except ValidationError:
-        return SwarmClusterStatus()
 
 
 def _minimum(reason: Reason, error: ExternalError) -> float:

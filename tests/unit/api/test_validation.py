@@ -84,7 +84,7 @@ def test_problem_of_a_cluster(spec: dict[str, Any], field: str, message: str) ->
         {"network": {"existing": {"network": {"name": "n"}}}, "swarm": {"defaultAddrPools": ["10.0.0.0/8"]}},
         {"workerPools": pools("a", "a-b", "pool-1", "pool-2")},
         {"engine": {"bip": "172.26.0.1/16", "fixedCIDR": "172.26.1.0/24", "extra": {"debug": True}}},
-        {"engine": {"insecureRegistries": ["203.0.113.1:5000", "10.0.0.0/8"], "registryMirrors": ["https://mirror.example:5000"]}},
+        {"engine": {"insecureRegistries": ["198.51.100.1:5000", "10.0.0.0/8"], "registryMirrors": ["https://mirror.example:5000"]}},
         {"securityGroups": {"managed": {"publishedPorts": ["tcp/80", "udp/1-65535"]}}},
     ],
 )

@@ -51,9 +51,9 @@ def handshake(directory: Path, ca: PemPair, server: PemPair, client: PemPair, na
 
 def test_mutual_tls_by_fixed_and_floating_address(tmp_path: Path) -> None:
     ca = new_ca("swarm demo", NOW)
-    server = issue(ca, "demo-manager-0", ["10.20.0.5", "203.0.113.7", "localhost"], "server", NOW)
+    server = issue(ca, "demo-manager-0", ["10.20.0.5", "198.51.100.7", "localhost"], "server", NOW)
     client = issue(ca, "swarm-operator", [], "client", NOW)
-    for name in ("10.20.0.5", "203.0.113.7", "localhost"):
+    for name in ("10.20.0.5", "198.51.100.7", "localhost"):
         assert handshake(tmp_path, ca, server, client, name) is None
     assert "mismatch" in (handshake(tmp_path, ca, server, client, "10.20.0.6") or "").lower()
 
@@ -72,7 +72,7 @@ def test_renewal_is_due_in_the_last_third_or_when_names_or_authority_change() ->
     assert not needs_renewal(cert, NOW, ca=ca.cert, sans=["10.0.0.1"])
     assert not needs_renewal(cert, NOW + timedelta(days=59), ca=ca.cert)
     assert needs_renewal(cert, NOW + timedelta(days=61))
-    assert needs_renewal(cert, NOW, sans=["10.0.0.1", "203.0.113.7"])
+    assert needs_renewal(cert, NOW, sans=["10.0.0.1", "198.51.100.7"])
     assert needs_renewal(cert, NOW, ca=other.cert)
     assert needs_renewal(b"garbage", NOW)
     assert sans_of(cert) == ("10.0.0.1",)

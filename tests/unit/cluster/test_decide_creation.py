@@ -84,7 +84,7 @@ def test_manager_is_configured_and_the_swarm_initialised() -> None:
     plan = decide(wanted, booting(seen), seen, NOW)
     assert kinds(plan) == ["PinHostKeys", "ConfigureEngine", "InitSwarm"]
     configure = plan.steps[1]
-    assert isinstance(configure, s.ConfigureEngine) and configure.addresses == ("203.0.113.0", "10.20.0.10", "127.0.0.1")
+    assert isinstance(configure, s.ConfigureEngine) and configure.addresses == ("198.51.100.0", "10.20.0.10", "127.0.0.1")
     # Without its own label the engine is not what cloud-init makes of it.
     bare = guest(MANAGER)
     unlabelled = Known(replace(bare.value, engine=replace(bare.value.engine, labels={})))

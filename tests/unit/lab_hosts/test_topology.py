@@ -6,7 +6,7 @@ from typing import Any
 
 from swarmlab.hosts import topology
 
-SUBNETS = [{"id": "s-in", "cidr": "10.0.0.0/16"}, {"id": "s-ext", "cidr": "203.0.113.0/24"}]
+SUBNETS = [{"id": "s-in", "cidr": "10.0.0.0/16"}, {"id": "s-ext", "cidr": "198.51.100.0/24"}]
 
 
 def router(**changes: Any) -> dict[str, Any]:
@@ -27,12 +27,12 @@ def port(owner: str, subnet: str, address: str, **changes: Any) -> dict[str, Any
 
 PORTS = [
     port("network:router_interface", "s-in", "10.0.0.1"),
-    port("network:router_gateway", "s-ext", "203.0.113.20"),
+    port("network:router_gateway", "s-ext", "198.51.100.20"),
 ]
 FLOATING = [
-    {"router_id": "r1", "floating_ip_address": "203.0.113.30", "fixed_ip_address": "10.0.0.5"},
-    {"router_id": None, "floating_ip_address": "203.0.113.31", "fixed_ip_address": None},
-    {"router_id": "r2", "floating_ip_address": "203.0.113.32", "fixed_ip_address": "10.0.0.5"},
+    {"router_id": "r1", "floating_ip_address": "198.51.100.30", "fixed_ip_address": "10.0.0.5"},
+    {"router_id": None, "floating_ip_address": "198.51.100.31", "fixed_ip_address": None},
+    {"router_id": "r2", "floating_ip_address": "198.51.100.32", "fixed_ip_address": "10.0.0.5"},
 ]
 
 
@@ -44,22 +44,22 @@ def one(**changes: Any) -> topology.Router:
 def test_router_with_gateway_and_its_own_floating_ip_only() -> None:
     made = one()
     assert [leg.addresses for leg in made.legs] == [("10.0.0.1/16",)]
-    assert made.external == ("203.0.113.20/24",)
-    assert made.floating == (("203.0.113.30", "10.0.0.5"),)
-    assert topology.external_addresses(made) == ("203.0.113.20/24", "203.0.113.30/32")
+    assert made.external == ("198.51.100.20/24",)
+    assert made.floating == (("198.51.100.30", "10.0.0.5"),)
+    assert topology.external_addresses(made) == ("198.51.100.20/24", "198.51.100.30/32")
 
 
 def test_floating_ip_is_translated_before_the_shared_address() -> None:
     rules = topology.nat_table(one()).splitlines()
-    assert "-A PREROUTING -d 203.0.113.30/32 -j DNAT --to-destination 10.0.0.5" in rules
-    own = [i for i, rule in enumerate(rules) if rule.endswith("--to-source 203.0.113.30")]
+    assert "-A PREROUTING -d 198.51.100.30/32 -j DNAT --to-destination 10.0.0.5" in rules
+    own = [i for i, rule in enumerate(rules) if rule.endswith("--to-source 198.51.100.30")]
     shared = [i for i, rule in enumerate(rules) if "-o ext -m addrtype" in rule]
     assert own and shared and own[0] < shared[0]
     assert rules[0] == "*nat" and rules[-1] == "COMMIT"
 
 
 def test_guest_reaches_a_floating_ip_of_its_own_network_through_the_router() -> None:
-    hairpin = "-A POSTROUTING -s 10.0.0.0/16 ! -o ext -m conntrack --ctstate DNAT -j SNAT --to-source 203.0.113.20"
+    hairpin = "-A POSTROUTING -s 10.0.0.0/16 ! -o ext -m conntrack --ctstate DNAT -j SNAT --to-source 198.51.100.20"
     assert hairpin in topology.nat_table(one()).splitlines()
 
 

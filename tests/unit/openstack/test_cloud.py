@@ -130,7 +130,7 @@ def test_server_fields(fake: Any, cloud: OpenStackCloud) -> None:
             "net": [
                 {"version": 4, "addr": "10.0.0.5", "OS-EXT-IPS:type": "fixed"},
                 {"version": 6, "addr": "fe80::1", "OS-EXT-IPS:type": "fixed"},
-                {"version": 4, "addr": "203.0.113.5", "OS-EXT-IPS:type": "floating"},
+                {"version": 4, "addr": "198.51.100.5", "OS-EXT-IPS:type": "floating"},
             ]
         },
         image={"id": "img"},
@@ -140,7 +140,7 @@ def test_server_fields(fake: Any, cloud: OpenStackCloud) -> None:
     item["OS-EXT-STS:task_state"] = "deleting"
     fake.on("GET", f"{NOVA}/servers/detail", Answer(200, {"servers": [item, {**server(2), "image": ""}]}))
     one, two = cloud.list_servers("c")
-    assert (one.fault, one.fixed, one.floating) == ("No valid host was found.", ("10.0.0.5",), ("203.0.113.5",))
+    assert (one.fault, one.fixed, one.floating) == ("No valid host was found.", ("10.0.0.5",), ("198.51.100.5",))
     assert (one.image_id, one.flavor, one.security_groups, one.task_state) == ("img", "m1.small", ("a", "b"), "deleting")
     assert (two.image_id, two.fault) == (None, None)
 
@@ -158,7 +158,7 @@ def test_owned_networking_is_told_by_description(fake: Any, cloud: OpenStackClou
         routers=[{"id": "r1", "name": "x", "description": mine, "external_gateway_info": {"network_id": "ext"}}],
         ports=[
             {"id": "p1", "network_id": "n1", "device_id": "r1", "device_owner": "network:router_interface", "fixed_ips": [{"subnet_id": "sn1", "ip_address": "10.0.0.1"}]},
-            {"id": "p2", "network_id": "ext", "device_id": "r1", "device_owner": "network:router_gateway", "fixed_ips": [{"subnet_id": "ext-s", "ip_address": "203.0.113.2"}]},
+            {"id": "p2", "network_id": "ext", "device_id": "r1", "device_owner": "network:router_gateway", "fixed_ips": [{"subnet_id": "ext-s", "ip_address": "198.51.100.2"}]},
         ],
     )  # fmt: skip
     owned = cloud.list_owned_networking("c")

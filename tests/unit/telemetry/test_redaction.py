@@ -36,8 +36,8 @@ def test_secrets_are_masked(text: str, secret: str) -> None:
     "text",
     [
         "Secret 'cloud-credentials' not found",
-        "server swarm-demo-manager-0 ACTIVE at 203.0.113.11",
-        "tcp://203.0.113.11:2376",
+        "server swarm-demo-manager-0 ACTIVE at 198.51.100.11",
+        "tcp://198.51.100.11:2376",
         "token accepted by http://127.0.0.1:15000/v3",
         "the password is not in clouds.yaml",
     ],

@@ -1,4 +1,4 @@
-"""The lab's image registry (Debian's docker-registry) on 203.0.113.1:5000, and a small pusher for its test images.
+"""The lab's image registry (Debian's docker-registry) on 198.51.100.1:5000, and a small pusher for its test images.
 
 No image can be pulled from outside, so the test images are made here: one layer with a static busybox. The pusher speaks the
 registry's HTTP API v2 (distribution specification) and needs no engine.
