@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,28 @@ class OverlayInfo:
     attachable: bool = False
     encrypted: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+
+
+MaterialKind = Literal["Config", "Secret"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A config or secret of the swarm, without its content (a secret's can't be read back). `created_at` is as the engine writes it (RFC 3339, nanoseconds)."""
+
+    kind: MaterialKind
+    id: str
+    name: str
+    labels: dict[str, str] = field(default_factory=dict)
+    created_at: str = ""
+
+
+@dataclass(frozen=True)
+class ImageManifest:
+    """What a registry says of an image (`GET /distribution/{name}/json`): the digest behind its tag, and the platforms it is built for as (architecture, os)."""
+
+    digest: str
+    platforms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmView
 from swarm_operator.ports.swarm import Json, Swarm, SwarmEvent, Swarms, TlsMaterial
 from swarm_operator.telemetry.requests import Observe, observed
 
@@ -48,17 +48,33 @@ class ObservedSwarm:
         with observed(self._observe, SYSTEM, "inspect_service"):
             return self._inner.inspect_service(service_id)
 
-    def create_service(self, spec: Json) -> str:
+    def create_service(self, spec: Json, *, registry_auth: str | None = None) -> str:
         with observed(self._observe, SYSTEM, "create_service"):
-            return self._inner.create_service(spec)
+            return self._inner.create_service(spec, registry_auth=registry_auth)
 
-    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
+    def update_service(self, service_id: str, version: int, spec: Json, *, registry_auth: str | None = None) -> list[str]:
         with observed(self._observe, SYSTEM, "update_service"):
-            return self._inner.update_service(service_id, version, spec)
+            return self._inner.update_service(service_id, version, spec, registry_auth=registry_auth)
 
     def remove_service(self, service_id: str) -> None:
         with observed(self._observe, SYSTEM, "remove_service"):
             self._inner.remove_service(service_id)
+
+    def list_materials(self) -> list[Material]:
+        with observed(self._observe, SYSTEM, "list_materials"):
+            return self._inner.list_materials()
+
+    def create_material(self, kind: MaterialKind, name: str, data: bytes, labels: dict[str, str], *, templating: bool = False) -> str:
+        with observed(self._observe, SYSTEM, "create_material"):
+            return self._inner.create_material(kind, name, data, labels, templating=templating)
+
+    def remove_material(self, kind: MaterialKind, material_id: str) -> None:
+        with observed(self._observe, SYSTEM, "remove_material"):
+            self._inner.remove_material(kind, material_id)
+
+    def resolve_image(self, image: str, *, registry_auth: str | None = None) -> ImageManifest:
+        with observed(self._observe, SYSTEM, "resolve_image"):
+            return self._inner.resolve_image(image, registry_auth=registry_auth)
 
     def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None:
         with observed(self._observe, SYSTEM, "update_node"):

@@ -53,6 +53,9 @@ class Objects(Protocol):
         """Add or remove our finalizer; no call when it is so already."""
 
     def get_secret(self, namespace: str, name: str) -> dict[str, bytes] | None: ...
+    def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """`data` (as UTF-8) and `binaryData` of a ConfigMap; None where there is none."""
+
     def ensure_secret(self, owner: Resource, name: str, data: dict[str, bytes], *, secret_type: str = "Opaque") -> dict[str, bytes]:
         """Create the Secret, owned by `owner` (ownerReference), if there is none; the data that is in force (an existing one of the same owner wins).
         CONFLICT with reason NameConflict when a Secret of that name has another owner."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmView
 
 Json = dict[str, Any]
 
@@ -49,14 +49,27 @@ class Swarm(Protocol):
     def inspect_service(self, service_id: str) -> Json | None:
         """`GET /services/{id}`, None where it is gone."""
 
-    def create_service(self, spec: Json) -> str:
-        """`POST /services/create`; the id. Nothing follows the POST."""
+    def create_service(self, spec: Json, *, registry_auth: str | None = None) -> str:
+        """`POST /services/create`; the id. Nothing follows the POST. `registry_auth` is the value of X-Registry-Auth (secret): nodes pull the image with it."""
 
-    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
-        """`POST /services/{id}/update?version=`; warnings. CONFLICT when out of sequence."""
+    def update_service(self, service_id: str, version: int, spec: Json, *, registry_auth: str | None = None) -> list[str]:
+        """`POST /services/{id}/update?version=`; warnings. CONFLICT when out of sequence. Without `registry_auth` the service keeps the credentials that it has."""
 
     def remove_service(self, service_id: str) -> None:
         """DELETE; already gone is no error."""
+
+    def list_materials(self) -> list[Material]:
+        """All configs and secrets of the swarm: `GET /configs` and `GET /secrets`."""
+
+    def create_material(self, kind: MaterialKind, name: str, data: bytes, labels: dict[str, str], *, templating: bool = False) -> str:
+        """`POST /configs/create` or `/secrets/create`; the id. CONFLICT with reason NameConflict when the name is in use."""
+
+    def remove_material(self, kind: MaterialKind, material_id: str) -> None:
+        """DELETE; already gone is no error. INVALID while a service's spec refers to it."""
+
+    def resolve_image(self, image: str, *, registry_auth: str | None = None) -> ImageManifest:
+        """`GET /distribution/{name}/json`: the manager's engine asks the image's registry, by its own settings for registries. NOT_FOUND, FORBIDDEN or UNAUTHORIZED as
+        the registry answers; TRANSIENT where it can't be reached."""
 
     def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None: ...
     def remove_node(self, node_id: str, *, force: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -9,13 +10,15 @@ from typing import Any
 from urllib.parse import quote
 
 from swarm_operator.adapters.docker.transport import Transport, timed_out, translated
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
-from swarm_operator.domain.swarm import Node, OverlayInfo, SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, Node, OverlayInfo, SwarmView
 from swarm_operator.ports.swarm import Json, Swarm, SwarmEvent, TlsMaterial
 
 _PREDEFINED = ("host", "bridge")
 _ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+_MATERIALS: dict[MaterialKind, str] = {"Config": "/configs", "Secret": "/secrets"}
 _EVENT_TYPES = ("service", "node", "network", "secret", "config")
 
 
@@ -71,6 +74,20 @@ class DockerSwarm:
         service: Json | None = self._optional(f"/services/{quote(service_id, safe='')}")
         return service
 
+    def list_materials(self) -> list[Material]:
+        return [_material(kind, raw) for kind, path in _MATERIALS.items() for raw in self._http.get(path)]
+
+    def resolve_image(self, image: str, *, registry_auth: str | None = None) -> ImageManifest:
+        try:
+            answer = self._http.get(f"/distribution/{quote(image, safe='/:@')}/json", headers=_auth(registry_auth))
+        except ExternalError as error:
+            if error.kind is ErrorKind.UNREACHABLE or error.reason is Reason.QUORUM_LOST:
+                raise
+            # What the registry, or the way to it, answers: the engine passes it on under various codes (500 for missing credentials, seen on 20.10).
+            raise ExternalError(error.kind, error.system, error.message, reason=Reason.IMAGE_UNRESOLVED) from error
+        pairs = ((str(p.get("architecture") or ""), str(p.get("os") or "")) for p in answer.get("Platforms") or ())
+        return ImageManifest(str(answer["Descriptor"]["digest"]), tuple(dict.fromkeys(pairs)))
+
     def join_token(self, role: str) -> str:
         swarm = self._http.get("/swarm")
         return str(swarm["JoinTokens"]["Manager" if role.lower() == "manager" else "Worker"])
@@ -101,15 +118,24 @@ class DockerSwarm:
 
     # -- writing
 
-    def create_service(self, spec: Json) -> str:
-        return str(self._http.post("/services/create", spec)["ID"])
+    def create_service(self, spec: Json, *, registry_auth: str | None = None) -> str:
+        return str(self._http.post("/services/create", spec, headers=_auth(registry_auth))["ID"])
 
-    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
-        answer = self._http.post(f"/services/{quote(service_id, safe='')}/update", spec, version=version)
+    def update_service(self, service_id: str, version: int, spec: Json, *, registry_auth: str | None = None) -> list[str]:
+        answer = self._http.post(f"/services/{quote(service_id, safe='')}/update", spec, headers=_auth(registry_auth), version=version)
         return [str(w) for w in (answer or {}).get("Warnings") or ()]
 
     def remove_service(self, service_id: str) -> None:
         self._gone_is_fine(f"/services/{quote(service_id, safe='')}")
+
+    def create_material(self, kind: MaterialKind, name: str, data: bytes, labels: dict[str, str], *, templating: bool = False) -> str:
+        body: Json = {"Name": name, "Labels": labels, "Data": base64.b64encode(data).decode("ascii")}
+        if templating:
+            body["Templating"] = {"Name": "golang"}
+        return str(self._http.post(f"{_MATERIALS[kind]}/create", body)["ID"])
+
+    def remove_material(self, kind: MaterialKind, material_id: str) -> None:
+        self._gone_is_fine(f"{_MATERIALS[kind]}/{quote(material_id, safe='')}")
 
     def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None:
         body = {"Role": role, "Availability": availability, "Labels": labels}
@@ -120,8 +146,8 @@ class DockerSwarm:
 
     def rotate_join_token(self, role: str) -> None:
         swarm = self._http.get("/swarm")
-        which = "rotateManagerToken" if role.lower() == "manager" else "rotateWorkerToken"
-        self._http.post("/swarm/update", swarm["Spec"], version=swarm["Version"]["Index"], **{which: "true"})
+        flags: dict[str, Any] = {"rotateManagerToken" if role.lower() == "manager" else "rotateWorkerToken": "true"}
+        self._http.post("/swarm/update", swarm["Spec"], version=swarm["Version"]["Index"], **flags)
 
     def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str:
         body: Json = {
@@ -201,6 +227,15 @@ def _node(raw: Json) -> Node:
         machine_uid=(engine.get("Labels") or {}).get(ENGINE_LABEL_MACHINE),
         message=str(status.get("Message", "")),
     )
+
+
+def _auth(registry_auth: str | None) -> dict[str, str] | None:
+    return None if registry_auth is None else {"X-Registry-Auth": registry_auth}
+
+
+def _material(kind: MaterialKind, raw: Json) -> Material:
+    spec = raw.get("Spec") or {}
+    return Material(kind, str(raw["ID"]), str(spec.get("Name", "")), dict(spec.get("Labels") or {}), str(raw.get("CreatedAt", "")))
 
 
 def _network(raw: Json) -> OverlayInfo:

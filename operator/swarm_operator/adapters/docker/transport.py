@@ -71,13 +71,13 @@ class Transport:
         self._preferred = 0
         self._closed = False
 
-    def get(self, path: str, **params: Any) -> Any:
-        """The JSON answer to a GET."""
-        return self._call("GET", path, params, None, lambda r: r.json())
+    def get(self, path: str, *, headers: dict[str, str] | None = None, **params: Any) -> Any:
+        """The JSON answer to a GET. `headers` are further ones."""
+        return self._call("GET", path, params, None, lambda r: r.json(), headers=headers)
 
-    def post(self, path: str, body: Any = None, **params: Any) -> Any:
-        """The JSON answer to a POST, None where it is empty. An answer that was lost is AMBIGUOUS."""
-        return self._call("POST", path, params, body, lambda r: r.json() if r.content else None)
+    def post(self, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **params: Any) -> Any:
+        """The JSON answer to a POST, None where it is empty. An answer that was lost is AMBIGUOUS. `headers` are further ones."""
+        return self._call("POST", path, params, body, lambda r: r.json() if r.content else None, headers=headers)
 
     def delete(self, path: str, **params: Any) -> None:
         """A DELETE. An answer that was lost is AMBIGUOUS."""
@@ -107,6 +107,7 @@ class Transport:
         *,
         stream: bool = False,
         read_timeout: float | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Any:
         """Try the endpoints in turn, from the one that answered last. The next one is tried only where it is certain that nothing was done: no connection, or 503 (no
         leader, not a manager)."""
@@ -120,7 +121,7 @@ class Transport:
                 with translated(method):
                     url = f"{client.base_url}/v{client.api_version}{path}"
                     # The session's own `request`, with an explicit JSON body: docker-py's `_post_json` drops keys whose value is None.
-                    response = client.request(method, url, params=params, json=body, timeout=timeout, stream=stream, allow_redirects=False)
+                    response = client.request(method, url, params=params, json=body, headers=headers, timeout=timeout, stream=stream, allow_redirects=False)
                     _raise_for_status(response, method)
                     result = decode(response)
             except ExternalError as error:

@@ -103,6 +103,10 @@ class KubernetesObjects:
         """See `Objects`."""
         return self._secrets.get(namespace, name)
 
+    def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """See `Objects`."""
+        return self._secrets.get_config_map(namespace, name)
+
     def ensure_secret(self, owner: Resource, name: str, data: dict[str, bytes], *, secret_type: str = "Opaque") -> dict[str, bytes]:
         """See `Objects`."""
         return self._secrets.ensure(owner, name, data, secret_type)

@@ -1,4 +1,4 @@
-"""Secrets that the operator keeps for an object, owned by it: the garbage collector removes them with their owner.
+"""Secrets that the operator keeps for an object, owned by it: the garbage collector removes them with their owner. And Secrets and ConfigMaps that users name.
 
 Read by name at use; never listed, watched or cached. Does not: log or return anything of a Secret but its data.
 """
@@ -29,6 +29,16 @@ class Secrets:
         """The decoded data, None where there is no such Secret."""
         secret = self._read(namespace, name)
         return None if secret is None else _data(secret)
+
+    def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """All keys of a ConfigMap, text as UTF-8; None where there is no such ConfigMap."""
+        try:
+            found = self._api.call("get_configmap", "GET", f"/api/v1/namespaces/{segment(namespace)}/configmaps/{segment(name)}")
+        except ExternalError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+        return {key: str(value).encode() for key, value in (found.get("data") or {}).items()} | _data({"data": found.get("binaryData")})
 
     def ensure(self, owner: Resource, name: str, data: Mapping[str, bytes], secret_type: str) -> dict[str, bytes]:
         """See `Objects.ensure_secret`."""
