@@ -1,0 +1,17 @@
+"""Makes a picture of a terminal from a recording: `docs/images/render.py TITLE < recording.txt > picture.svg`. Needs `rich`, which the development environment has."""
+
+import io
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+console = Console(record=True, width=118, file=io.StringIO(), force_terminal=True)
+for line in sys.stdin.read().splitlines():
+    text = Text(line[:118])
+    text.highlight_regex(r"^\$ .*", "bold cyan")
+    text.highlight_regex(r"^\[ *[0-9.]+ s\]", "dim")
+    text.highlight_regex(r"Ready=True|\bReady\b|\bTrue\b|Reconciled", "green")
+    text.highlight_regex(r"Ready=False", "yellow")
+    console.print(text, highlight=False, soft_wrap=True)
+sys.stdout.write(console.export_svg(title=sys.argv[1] if len(sys.argv) > 1 else "swarm-operator"))
