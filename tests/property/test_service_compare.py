@@ -100,7 +100,6 @@ def foreign(live: dict[str, Any]) -> dict[str, Any]:
     template["ForceUpdate"] = 7
     template["Runtime"] = "container"
     template.setdefault("ContainerSpec", {})["Isolation"] = "default"
-    template["ContainerSpec"]["Secrets"] = [{"SecretID": "s", "SecretName": "s"}]
     template.setdefault("Placement", {})["Platforms"] = [{"OS": "linux"}]
     template["LogDriver"] = {"Name": "json-file"}
     return out
@@ -137,7 +136,7 @@ def test_a_patch_removes_the_difference_and_keeps_what_is_foreign(before: dict[s
     assert compare(new, patched, old.label_keys).texts == []
     assert patch(new, patched, new.label_keys) == patched
     assert patched["Labels"]["com.docker.stack.namespace"] == "shop"
-    for path in (("ForceUpdate",), ("Runtime",), ("LogDriver",), ("ContainerSpec", "Isolation"), ("ContainerSpec", "Secrets"), ("Placement", "Platforms")):
+    for path in (("ForceUpdate",), ("Runtime",), ("LogDriver",), ("ContainerSpec", "Isolation"), ("Placement", "Platforms")):
         a: Any = snapshot["TaskTemplate"]
         b: Any = patched["TaskTemplate"]
         for key in path:

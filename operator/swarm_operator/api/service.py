@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, Cidr, ObjectName, Seconds, cel, own_labels_rule, schema_extra
 from swarm_operator.api.conditions import Condition
+from swarm_operator.api.materials import ConfigFile, EnvSource, ImagePolicy, ImagePullSecret, ImageStatus, MaterialStatus, SecretFile
 
 
 class ClusterRef(ApiModel):
@@ -19,8 +20,15 @@ class ClusterRef(ApiModel):
 class EnvVar(ApiModel):
     """An environment variable."""
 
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(
+            cel("!has(self.valueFrom) || !has(self.value) || self.value == ''", "must not set both `value` and `valueFrom`", fieldPath=".value")
+        )
+    )
+
     name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^=\s]+$")] = Field(description="Name.")
     value: Annotated[str, Field(max_length=32768)] = Field(default="", description="Value; Go templates of swarm pass through.")
+    value_from: EnvSource | None = Field(default=None, description="Takes the value from elsewhere.")
 
 
 class Spread(ApiModel):
@@ -161,6 +169,22 @@ class SwarmServiceSpec(ApiModel):
     )
     args: list[Annotated[str, Field(max_length=4096)]] = Field(default_factory=list, max_length=256, description="Arguments (ContainerSpec.Args).")
     env: list[EnvVar] = Field(default_factory=list, max_length=512, description="Environment.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]})
+    configs: list[ConfigFile] = Field(
+        default_factory=list, max_length=64, description="Configs as files in the containers.", json_schema_extra={LIST_TYPE: "atomic"}
+    )
+    secrets: list[SecretFile] = Field(
+        default_factory=list, max_length=64, description="Secrets as files in the containers.", json_schema_extra={LIST_TYPE: "atomic"}
+    )
+    image_pull_secrets: list[ImagePullSecret] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Registry credentials: nodes pull the image with them, and the digest is looked up with them.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
+    )
+    image_policy: ImagePolicy = Field(default_factory=ImagePolicy, description="Whether tags are replaced by digests.")
+    material_history_limit: Annotated[int, Field(ge=0, le=50)] = Field(
+        default=2, description="How many configs and secrets with earlier content are kept of each source, beyond those that the last rollback target needs."
+    )
     working_dir: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="Working directory.")
     user: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="User, as name, uid or uid:gid.")
     hostname: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Host name of the containers; Go templates pass through.")
@@ -258,6 +282,13 @@ class SwarmServiceStatus(ApiModel):
     )
     corrections: int = Field(default=0, description="How often drift was corrected.")
     failing_tasks: list[FailingTask] = Field(default_factory=list, max_length=16, description="Tasks that do not run.", json_schema_extra={LIST_TYPE: "atomic"})
+    image: ImageStatus | None = Field(default=None, description="What became of the image under imagePolicy.")
+    materials: list[MaterialStatus] = Field(
+        default_factory=list, max_length=512, description="Configs and secrets that the operator made for the service.", json_schema_extra={LIST_TYPE: "atomic"}
+    )
+    pull_secrets_hash: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Keyed hash of the registry credentials that the engine was given last."
+    )
     progressed_at: str | None = Field(
         default=None, description="When the service last made progress towards convergence.", json_schema_extra={"format": "date-time"}
     )

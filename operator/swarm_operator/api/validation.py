@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from swarm_operator.api.base import RESERVED_LABEL_PREFIX
 from swarm_operator.api.cluster import DEFAULT_CIDR, EngineSpec, NetworkSpec, SwarmClusterSpec, SwarmSpec
+from swarm_operator.api.materials import ConfigFile, SecretFile
 from swarm_operator.api.parse import Problem
 from swarm_operator.api.service import SwarmServiceSpec
 
@@ -53,7 +54,12 @@ def validate_cluster(spec: SwarmClusterSpec) -> list[Problem]:
 
 def validate_service(spec: SwarmServiceSpec) -> list[Problem]:
     """All problems of a service's spec, in the order of the fields; empty when there are none."""
-    return [*_environment(spec), *_constraints(spec.placement.constraints)]
+    return [
+        *_environment(spec),
+        *_files("configs", _targets(spec.configs)),
+        *_files("secrets", _targets(spec.secrets)),
+        *_constraints(spec.placement.constraints),
+    ]
 
 
 def _cidr(field: str, text: str) -> IPv4 | Problem:
@@ -228,6 +234,21 @@ def _environment(spec: SwarmServiceSpec) -> Iterator[Problem]:
         if variable.name in names:
             yield Problem(f"spec.env[{index}].name", f"must be unique; `{variable.name}` occurs twice")
         names.add(variable.name)
+
+
+def _targets(files: Sequence[ConfigFile | SecretFile]) -> Iterator[str]:
+    for file in files:
+        ref = file.config_map_ref if isinstance(file, ConfigFile) else file.secret_ref
+        yield file.target or (ref.key if ref is not None else file.name or "")
+
+
+def _files(field: str, targets: Iterable[str]) -> Iterator[Problem]:
+    """Files of one place: the engine refuses two with one target."""
+    seen: set[str] = set()
+    for index, target in enumerate(targets):
+        if target in seen:
+            yield Problem(f"spec.{field}[{index}].target", f"must be unique; `{target}` occurs twice")
+        seen.add(target)
 
 
 _CONSTRAINT: Final = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*\S)\s*")

@@ -13,13 +13,27 @@ from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_service
-from swarm_operator.controllers.service_removal import ServiceRemoval
+from swarm_operator.controllers.service_inputs import ServiceInputs
+from swarm_operator.controllers.service_removal import ServiceRemoval, remove_materials
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.service.convergence import measure
 from swarm_operator.domain.service.live import LiveService
-from swarm_operator.domain.service.plan import Announcement, Create, Observed, Rejection, ServicePlan, Subject, Update, decide, invalid, refused
+from swarm_operator.domain.service.plan import (
+    Announcement,
+    Create,
+    Observed,
+    Prepare,
+    Prune,
+    Rejection,
+    ServicePlan,
+    Subject,
+    Update,
+    decide,
+    invalid,
+    refused,
+)
 from swarm_operator.domain.service.render import Json, Owner, service_name
 from swarm_operator.domain.service.status import was
 from swarm_operator.domain.swarm import SwarmView
@@ -50,6 +64,7 @@ class ServiceController:
     def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
         self._objects, self._sessions, self._clock = objects, sessions, clock
         self._removal = ServiceRemoval(objects, sessions, clock)
+        self._inputs = ServiceInputs(objects, clock)
         self._steady: dict[Key, _Steady] = {}
         self._rejections: dict[Key, tuple[Rejection, float]] = {}
 
@@ -70,6 +85,7 @@ class ServiceController:
 
     def _forget(self, key: Key) -> Outcome:
         self._sessions.forget(key)
+        self._inputs.forget(key)
         self._steady.pop(key, None)
         self._rejections.pop(key, None)
         return Done()
@@ -108,8 +124,11 @@ class ServiceController:
                 if error.kind is ErrorKind.CONFLICT:
                     if isinstance(plan.step, Update):
                         session.invalidate(plan.step.service_id)
+                    session.forget_materials()
                     continue
                 return self._failed(resource, subject, plan, session, error)
+            if isinstance(plan.step, Prepare):
+                continue  # its objects have ids now
             return Done() if plan.requeue is None else After(plan.requeue)
         return Retry("the service changes faster than it can be written")
 
@@ -127,6 +146,8 @@ class ServiceController:
         try:
             return session, Known(self._observe(resource.key, subject, session)), None
         except ExternalError as error:
+            if error.system == "kubernetes":
+                raise
             return session, Unknown(error.reason, error.message), error
 
     def _observe(self, key: Key, subject: Subject, session: ClusterSession) -> Observed:
@@ -148,6 +169,7 @@ class ServiceController:
             history,
             self._steady_seconds(key, own, view, tasks),
             rejection[0] if rejection is not None else None,
+            self._inputs.gather(key, subject, session, own),
         )
 
     def _tasks(self, subject: Subject, session: ClusterSession, own: LiveService | None) -> tuple[tuple[Json, ...] | None, tuple[Json, ...]]:
@@ -182,13 +204,25 @@ class ServiceController:
         """The plan's one write, then the status at once (it holds a new service's id), then what there is to tell."""
         status = plan.status
         match plan.step:
+            case Prepare(wanted):
+                try:
+                    for want in wanted:
+                        session.swarm.create_material(want.kind, want.name, want.data, dict(want.labels), templating=want.templating)
+                finally:
+                    session.forget_materials()
+                return
+            case Prune(materials):
+                remove_materials(session, materials)
+                self._objects.apply_status(resource, status.to_manifest())
+                self._announce(resource, (*plan.seen, *plan.done))
+                return
             case Create(spec):
-                service_id = session.swarm.create_service(spec)
+                service_id = session.swarm.create_service(spec, registry_auth=plan.step.registry_auth)
                 status = status.model_copy(update={"service_id": service_id})
                 session.track(resource.key, str(spec["Name"]), service_id)
                 session.wrote(service_id, 0)
             case Update(service_id, version, spec):
-                session.swarm.update_service(service_id, version, spec)
+                session.swarm.update_service(service_id, version, spec, registry_auth=plan.step.registry_auth)
                 session.wrote(service_id, version)
             case None:
                 return

@@ -1,23 +1,45 @@
-"""Removal of a SwarmService: the service goes first, the finalizer last, once a complete read has shown that the service is gone.
+"""Removal of a SwarmService: the service goes first, then the configs and secrets that we made for it, the finalizer last, once a complete read has shown that the service
+is gone.
 
 A cluster that is gone, or is being deleted, takes its services with it and so never holds up the removal. One that merely can't be reached does.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.service.materials import ours
 from swarm_operator.domain.service.plan import REACHABLE, deletion, removal
 from swarm_operator.domain.service.render import Owner, service_name
 from swarm_operator.domain.service.status import no
+from swarm_operator.domain.swarm import Material
 from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.ports.objects import Key, Objects, Resource
 
 CONFIRM_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def remove_materials(session: ClusterSession, materials: Iterable[Material]) -> None:
+    """Remove configs and secrets of ours. One that somebody has begun to use meanwhile stays: the engine refuses to remove it, and that is as it should be."""
+    try:
+        for material in materials:
+            try:
+                session.swarm.remove_material(material.kind, material.id)
+            except ExternalError as error:
+                if error.kind is not ErrorKind.INVALID:
+                    raise
+                log.info("not removed", extra={"kind": material.kind, "material": material.name, "error": error.message})
+    finally:
+        session.forget_materials()
 
 
 class ServiceRemoval:
@@ -52,6 +74,9 @@ class ServiceRemoval:
         try:
             own, _ = session.find(Owner(resource.uid, resource.key.namespace, resource.key.name), name, parse_service_status(resource.status).service_id)
             if removal(spec, own) == "release" or own is None:
+                if spec.configs or spec.secrets or parse_service_status(resource.status).materials:
+                    session.forget_materials()  # absence is to be believed from a fresh read only
+                    remove_materials(session, ours(session.materials(set()), Owner(resource.uid, resource.key.namespace, resource.key.name)))
                 return self._release(resource)
             return self._remove(resource, session, own.id, name)
         except ExternalError as error:

@@ -17,7 +17,7 @@ from swarm_operator.domain.errors import ExternalError
 from swarm_operator.domain.service.compare import live_mode
 from swarm_operator.domain.service.live import LiveService
 from swarm_operator.domain.service.render import Owner
-from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.domain.swarm import Material, MaterialKind, SwarmView
 from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.objects import Key
 from swarm_operator.ports.swarm import Swarm, SwarmEvent, Swarms, TlsMaterial
@@ -48,6 +48,10 @@ class ClusterSession:
         self._streaming = False
         self._view: tuple[float, SwarmView] | None = None
         self._view_changes = 0
+        self._materials: tuple[float, tuple[Material, ...]] | None = None
+        self._material_changes = 0
+        self.hash_key: bytes | None = None
+        """The key of names made from contents, once it was needed. Secret."""
         self._by_id: dict[str, Key] = {}
         self._by_name: dict[str, Key] = {}
         self._pending: set[Key] = set()
@@ -118,6 +122,30 @@ class ClusterSession:
                     self._view = (now, fresh)
             return fresh
 
+    def services(self) -> list[LiveService]:
+        """All services of the swarm as last seen."""
+        return self._cache.all()
+
+    def materials(self, needed: set[tuple[MaterialKind, str]]) -> tuple[Material, ...]:
+        """The swarm's configs and secrets, a short while old at most; read anew where one of `needed` (kind, name) is not among them."""
+        with self._viewing:
+            now = self._clock.monotonic()
+            with self._lock:
+                cached, changes = self._materials, self._material_changes
+            if cached is not None and now - cached[0] <= self._lifetime() and not needed - {(m.kind, m.name) for m in cached[1]}:
+                return cached[1]
+            fresh = tuple(self.swarm.list_materials())
+            with self._lock:
+                if changes == self._material_changes:
+                    self._materials = (now, fresh)
+            return fresh
+
+    def forget_materials(self) -> None:
+        """What is known of configs and secrets is out of date."""
+        with self._lock:
+            self._materials = None
+            self._material_changes += 1
+
     # -- events
 
     def handle(self, event: SwarmEvent) -> None:
@@ -127,6 +155,8 @@ class ClusterSession:
             with self._lock:
                 key = self._by_id.get(event.actor_id) or self._by_name.get(event.attributes.get("name", ""))
             self._later({key} if key is not None else set())
+        elif event.type in ("config", "secret"):
+            self.forget_materials()
         elif event.type in ("node", "network"):
             with self._lock:
                 self._view = None

@@ -34,6 +34,8 @@ NODE_LABEL_DRAINED: Final = "io.swarmops.drained-at"
 """Node label with the RFC 3339 time since when *we* drain the node; a drain without it is somebody else's and is left alone."""
 SERVICE_LABEL_UID: Final = "io.swarmops.service-uid"
 SERVICE_LABEL_OWNER: Final = "io.swarmops.service"
+MATERIAL_LABEL_SOURCE: Final = "io.swarmops.source"
+"""On a config or secret that we made, beside the service's labels: kind, name and key of where its content is from."""
 
 _NAMESPACE: Final = uuid.UUID("6f1c7c86-2f0e-5a55-9d3a-6f9ad0a54f10")
 
@@ -94,6 +96,11 @@ def part_of(text: str | None, cluster_uid: str) -> str | None:
     """The part that a Neutron description names, or None where the object is not this cluster's."""
     match = re.match(r"^swarmops cluster=(\S+) part=(\S+) name=", text or "")
     return match.group(2) if match is not None and match.group(1) == cluster_uid else None
+
+
+def port_part(machine_uid: str) -> str:
+    """The part of a port that is made for a machine."""
+    return f"port/{machine_uid}"
 
 
 def keypair_name(cluster_uid: str) -> str:

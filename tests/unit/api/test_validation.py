@@ -138,4 +138,21 @@ def test_port_range() -> None:
 def test_examples_have_no_problem(path: Path) -> None:
     for manifest in yaml.safe_load_all(path.read_text()):
         check: Any = {"SwarmCluster": lambda s: validate_cluster(parse_cluster(s)), "SwarmService": lambda s: validate_service(parse_service(s))}
+        if manifest["kind"] in ("ConfigMap", "Secret"):
+            continue
         assert check[manifest["kind"]](manifest["spec"]) == []
+
+
+def test_files_with_one_target() -> None:
+    spec = parse_service(
+        {
+            "clusterRef": {"name": "c"},
+            "image": "i",
+            "configs": [{"name": "a", "target": "x"}, {"configMapRef": {"name": "m", "key": "x"}}],
+            "secrets": [{"name": "x"}, {"secretRef": {"name": "s", "key": "y"}}, {"secretRef": {"name": "t", "key": "y"}}],
+        }
+    )
+    assert [str(problem) for problem in validate_service(spec)] == [
+        "spec.configs[1].target: must be unique; `x` occurs twice",
+        "spec.secrets[2].target: must be unique; `y` occurs twice",
+    ]

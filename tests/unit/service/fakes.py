@@ -12,7 +12,8 @@ from typing import Any
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.swarm import Node, OverlayInfo, SwarmView
+from swarm_operator.domain.service.materials import referenced
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, Node, OverlayInfo, SwarmView
 from swarm_operator.ports.objects import Key, Resource
 from swarm_operator.ports.swarm import SwarmEvent, TlsMaterial
 
@@ -33,11 +34,15 @@ class FakeSwarm:
         self.lost: set[str] = set()
         self.before_update: Callable[[], None] | None = None
         self.run_tasks = True
+        self.materials: dict[str, Material] = {}
+        self.contents: dict[str, bytes] = {}
+        self.images: dict[str, ImageManifest] = {}
+        self.auths: list[str | None] = []
         self._ids = itertools.count(1)
         self._versions = itertools.count(10)
 
     def writes(self) -> list[str]:
-        return [c for c in self.calls if c.split()[0] in ("create_service", "update_service", "remove_service")]
+        return [c for c in self.calls if c.split()[0] in ("create_service", "update_service", "remove_service", "create_material", "remove_material")]
 
     def _called(self, name: str, detail: str = "") -> None:
         self.calls.append(f"{name} {detail}".strip())
@@ -73,8 +78,44 @@ class FakeSwarm:
         found = self.services.get(service_id) or next((s for s in self.services.values() if s["Spec"]["Name"] == service_id), None)
         return copy.deepcopy(found)
 
-    def create_service(self, spec: Json) -> str:
+    def list_materials(self) -> list[Material]:
+        self._called("list_materials")
+        return list(self.materials.values())
+
+    def create_material(self, kind: MaterialKind, name: str, data: bytes, labels: dict[str, str], *, templating: bool = False) -> str:
+        self._called("create_material", name)
+        if any((m.kind, m.name) == (kind, name) for m in self.materials.values()):
+            raise ExternalError(ErrorKind.CONFLICT, "docker", "name conflicts with an existing object", reason=Reason.NAME_CONFLICT)
+        number = next(self._ids)
+        self.materials[f"m{number}"] = Material(kind, f"m{number}", name, labels, f"2026-01-01T00:00:{number:09d}Z")
+        self.contents[name] = data
+        self._answer("create_material")
+        return f"m{number}"
+
+    def remove_material(self, kind: MaterialKind, material_id: str) -> None:
+        self._called("remove_material", material_id)
+        if any(material_id in referenced(s["Spec"]) for s in self.services.values()):
+            raise ExternalError(ErrorKind.INVALID, "docker", f"{kind.lower()} is in use by a service")
+        self.materials.pop(material_id, None)
+
+    def resolve_image(self, image: str, *, registry_auth: str | None = None) -> ImageManifest:
+        self._called("resolve_image", image)
+        if image not in self.images:
+            raise ExternalError(ErrorKind.TRANSIENT, "docker", "manifest unknown", reason=Reason.IMAGE_UNRESOLVED)
+        return self.images[image]
+
+    def _refer(self, spec: Json) -> None:
+        """The engine wants id and name of each config and secret to agree."""
+        container = spec["TaskTemplate"]["ContainerSpec"]
+        for kind in ("Config", "Secret"):
+            for entry in container.get(f"{kind}s") or ():
+                found = self.materials.get(entry[f"{kind}ID"])
+                assert found is not None and (found.kind, found.name) == (kind, entry[f"{kind}Name"])
+
+    def create_service(self, spec: Json, *, registry_auth: str | None = None) -> str:
         self._called("create_service", spec["Name"])
+        self._refer(spec)
+        self.auths.append(registry_auth)
         if any(s["Spec"]["Name"] == spec["Name"] for s in self.services.values()):
             raise ExternalError(ErrorKind.CONFLICT, "docker", "name conflicts with an existing object", reason=Reason.NAME_CONFLICT)
         service_id = f"id{next(self._ids)}"
@@ -83,13 +124,16 @@ class FakeSwarm:
         self._answer("create_service")
         return service_id
 
-    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
+    def update_service(self, service_id: str, version: int, spec: Json, *, registry_auth: str | None = None) -> list[str]:
         if self.before_update is not None:
             hook, self.before_update = self.before_update, None
             hook()
         self._called("update_service", service_id)
         if self.services[service_id]["Version"]["Index"] != version:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "update out of sequence")
+        self._refer(spec)
+        self.auths.append(registry_auth)
+        self.services[service_id]["PreviousSpec"] = copy.deepcopy(self.services[service_id]["Spec"])
         self.outside(service_id, lambda live: (live.clear(), live.update(copy.deepcopy(spec))))
         self._answer("update_service")
         return []
@@ -102,6 +146,8 @@ class FakeSwarm:
         service.pop("UpdateStatus", None)
         if state is not None:
             service["UpdateStatus"] = {"State": state, "Message": message}
+            if state.startswith("rollback_") and "manually" not in message:
+                service.pop("PreviousSpec", None)
         self.orchestrate(service_id)
 
     def orchestrate(self, service_id: str) -> None:
@@ -149,6 +195,9 @@ class FakeObjects:
 
     def __init__(self) -> None:
         self.resources: dict[Key, Resource] = {}
+        self.secrets: dict[str, dict[str, bytes]] = {}
+        self.config_maps: dict[str, dict[str, bytes]] = {}
+        self.fail_read: ExternalError | None = None
         self.events: list[tuple[str, str, bool]] = []
         self.applied: list[Json] = []
         self.fail_status: ExternalError | None = None
@@ -193,6 +242,18 @@ class FakeObjects:
         if current.deleting and not present:
             del self.resources[resource.key]
         return current
+
+    def get_secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        if self.fail_read is not None:
+            raise self.fail_read
+        return self.secrets.get(name)
+
+    def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        return self.config_maps.get(name)
+
+    def ensure_secret(self, owner: Resource, name: str, data: dict[str, bytes], *, secret_type: str = "Opaque") -> dict[str, bytes]:
+        assert owner.key.kind == "SwarmCluster"
+        return self.secrets.setdefault(name, data)
 
     def event(self, resource: Resource, reason: Reason, message: str, *, warning: bool = False) -> None:
         self.events.append((str(reason), message, warning))

@@ -547,9 +547,9 @@ def test_the_finalizer_is_there_before_the_service(world: World) -> None:
     world.objects.put(WEB, SPEC)
     create = world.swarm.create_service
 
-    def checked(spec: dict[str, Any]) -> str:
+    def checked(spec: dict[str, Any], **options: Any) -> str:
         assert world.objects.resources[WEB].finalizers
-        return create(spec)
+        return create(spec, **options)
 
     world.swarm.create_service = checked  # type: ignore[method-assign]
     assert world.settle() == Done()

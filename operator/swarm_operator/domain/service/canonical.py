@@ -86,6 +86,26 @@ def networks(raw: Raw) -> dict[str, tuple[frozenset[str], frozenset[tuple[str, s
     return {str(entry.get("Target", "")): (frozenset(entry.get("Aliases") or ()), frozenset((entry.get("DriverOpts") or {}).items())) for entry in raw or ()}
 
 
+def config_files(raw: Raw) -> dict[str, tuple[str, str, str, int]]:
+    """Configs by target: name, owner, group and mode. Ids are left out: they follow from the name. One for the runtime (a credential spec) has no target."""
+    return {str(e["File"].get("Name", "")) if e.get("File") else f"runtime {e.get('ConfigName', '')}": _file("ConfigName", e) for e in raw or ()}
+
+
+def secret_files(raw: Raw) -> dict[str, tuple[str, str, str, int]]:
+    """Secrets by target: name, owner, group and mode."""
+    return {str((e.get("File") or {}).get("Name", "")): _file("SecretName", e) for e in raw or ()}
+
+
+def _file(name: str, entry: Raw) -> tuple[str, str, str, int]:
+    file = entry.get("File") or {}
+    return str(entry.get(name, "")), str(file.get("UID") or ""), str(file.get("GID") or ""), int(file.get("Mode") or 0)
+
+
+def platforms(raw: Raw) -> frozenset[tuple[str, str]]:
+    """Platforms without order."""
+    return frozenset((str(p.get("Architecture") or ""), str(p.get("OS") or "")) for p in raw or ())
+
+
 def ports(raw: Raw) -> frozenset[tuple[str, str, int, int, str]]:
     """Published ports without order. Protocol "" is tcp and PublishMode "" is ingress (zero values of the enums). A port that the swarm chose is not in the Spec."""
     return frozenset(

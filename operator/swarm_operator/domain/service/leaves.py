@@ -6,7 +6,7 @@ nobody's business here and survives every update as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,9 +28,15 @@ UNMANAGED: Final = Unmanaged()
 
 @dataclass(frozen=True)
 class RenderContext:
-    """What rendering needs besides the manifest: swarm network ids by name."""
+    """What rendering needs besides the manifest: swarm network ids by name; values of variables that are taken from elsewhere; references to configs and secrets as
+    raw JSON without ids (see `materials.with_ids`); the image with its digest and its platforms where imagePolicy has found them."""
 
     networks: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    configs: Sequence[Raw] = ()
+    secrets: Sequence[Raw] = ()
+    image: str | None = None
+    platforms: Sequence[tuple[str, str]] | None = None
 
 
 def _keep(live: Canon, _desired: Canon) -> Canon:
@@ -112,6 +118,12 @@ def _ports(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
     return out or None
 
 
+def _platforms(_spec: SwarmServiceSpec, context: RenderContext) -> Raw:
+    if context.platforms is None:
+        return UNMANAGED
+    return [{"Architecture": architecture, "OS": system} for architecture, system in context.platforms] or None
+
+
 def _replicas(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
     return spec.replicas if spec.mode == "replicated" and spec.replicas is not None else UNMANAGED
 
@@ -120,10 +132,10 @@ CONTAINER: Final = ("TaskTemplate", "ContainerSpec")
 PLACEMENT: Final = ("TaskTemplate", "Placement")
 
 LEAVES: Final[tuple[Leaf, ...]] = (
-    Leaf("image", (*CONTAINER, "Image"), lambda s, _: s.image, canonical.image, align=canonical.open_digest, shown=True),
+    Leaf("image", (*CONTAINER, "Image"), lambda s, c: c.image or s.image, canonical.image, align=canonical.open_digest, shown=True),
     Leaf("command", (*CONTAINER, "Command"), lambda s, _: list(s.command) or None, canonical.sequence),
     Leaf("args", (*CONTAINER, "Args"), lambda s, _: list(s.args) or None, canonical.sequence),
-    Leaf("env", (*CONTAINER, "Env"), lambda s, _: [f"{e.name}={e.value}" for e in s.env] or None, canonical.environment),
+    Leaf("env", (*CONTAINER, "Env"), lambda s, c: [f"{e.name}={c.env.get(e.name, e.value)}" for e in s.env] or None, canonical.environment),
     Leaf("workingDir", (*CONTAINER, "Dir"), lambda s, _: s.working_dir or None, canonical.text, shown=True),
     Leaf("user", (*CONTAINER, "User"), lambda s, _: s.user or None, canonical.text, shown=True),
     Leaf("hostname", (*CONTAINER, "Hostname"), lambda s, _: s.hostname or None, canonical.text, shown=True),
@@ -142,6 +154,9 @@ LEAVES: Final[tuple[Leaf, ...]] = (
         canonical.preferences,
     ),
     Leaf("placement.maxReplicas", (*PLACEMENT, "MaxReplicas"), lambda s, _: s.placement.max_replicas or None, canonical.count, shown=True),
+    Leaf("placement.platforms", (*PLACEMENT, "Platforms"), _platforms, canonical.platforms),
+    Leaf("configs", (*CONTAINER, "Configs"), lambda _, c: list(c.configs) or None, canonical.config_files),
+    Leaf("secrets", (*CONTAINER, "Secrets"), lambda _, c: list(c.secrets) or None, canonical.secret_files),
     Leaf("networks", ("TaskTemplate", "Networks"), _networks, canonical.networks),
     Leaf("restartPolicy", ("TaskTemplate", "RestartPolicy"), _restart, canonical.restart_policy, merge=True),
     Leaf("replicas", ("Mode", "Replicated", "Replicas"), _replicas, canonical.replicas, shown=True),

@@ -26,6 +26,7 @@ class LiveService:
     running: int | None = None
     wanted: int | None = None
     has_previous: bool = False
+    previous_spec: Json | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +70,7 @@ def parse(raw: Json) -> LiveService:
         running=status.get("RunningTasks"),
         wanted=status.get("DesiredTasks"),
         has_previous=raw.get("PreviousSpec") is not None,
+        previous_spec=raw.get("PreviousSpec"),
     )
 
 

@@ -6,7 +6,7 @@ rollback unless the manifest changed, and after a rollback for failure holds the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -17,11 +17,13 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.service.compare import Diff, compare, creation, patch
 from swarm_operator.domain.service.convergence import Convergence, measure
+from swarm_operator.domain.service.inputs import Inputs, Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
+from swarm_operator.domain.service.materials import MaterialProblem, Wanted, with_ids
 from swarm_operator.domain.service.render import Desired, Json, NetworksMissing, Owner, render, resolve_networks
 from swarm_operator.domain.service.settle import settle
 from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, was, with_conditions, yes
-from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.domain.swarm import Material, SwarmView
 from swarm_operator.engine.clock import rfc3339
 
 REACHABLE = yes(Reason.AS_EXPECTED)
@@ -58,6 +60,21 @@ class Observed:
     history: tuple[Json, ...] = ()
     steady_seconds: float = 0.0
     rejection: Rejection | None = None
+    inputs: Inputs = field(default_factory=Inputs)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """POST /configs/create and /secrets/create for what the service needs first; then decide again. Safe to repeat: the names follow from the contents."""
+
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
+class Prune:
+    """DELETE of our configs and secrets that nothing refers to any more. Safe to repeat."""
+
+    materials: tuple[Material, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,7 @@ class Create:
     """POST /services/create."""
 
     spec: Json
+    registry_auth: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,10 @@ class Update:
     spec: Json
     fields: tuple[str, ...]
     restarts: bool
+    registry_auth: str | None = field(default=None, repr=False)
+
+
+Step = Prepare | Create | Update | Prune
 
 
 @dataclass(frozen=True)
@@ -92,7 +114,7 @@ class ServicePlan:
     """The decision. `status` is what to write when the step (if any) has succeeded; `done` is announced then, `seen` at any rate. `requeue` is in seconds, None to wait
     for an event or the resync. `digest` is of what is desired, "" where that could not be told."""
 
-    step: Create | Update | None
+    step: Step | None
     verdicts: tuple[Verdict, ...]
     status: SwarmServiceStatus
     requeue: float | None = None
@@ -150,7 +172,7 @@ def _finish(
     status: SwarmServiceStatus,
     now: datetime,
     *,
-    step: Create | Update | None = None,
+    step: Step | None = None,
     requeue: float | None = None,
     done: tuple[Announcement, ...] = (),
     seen: tuple[Announcement, ...] = (),
@@ -168,6 +190,7 @@ class _Decision:
         self._subject, self._observed, self._now = subject, observed, now
         self._spec, self._previous = subject.spec, subject.status
         self._digest = ""
+        self._supplies: Supplies | None = None
 
     def plan(self) -> ServicePlan:
         try:
@@ -175,7 +198,13 @@ class _Decision:
         except NetworksMissing as missing:
             problem = no(Reason.NETWORK_NOT_FOUND, f"the swarm has no network {missing}")
             return self._end(self._blocked(problem, self._available(), stalled=False), self._observe(), requeue=10.0)
-        desired = render(self._spec, self._subject.owner, networks)
+        try:
+            self._supplies = supplies = Supplies(self._spec, self._subject.owner, self._observed.inputs)
+        except MaterialProblem as lacking:
+            problem = no(lacking.reason, lacking.message)
+            news = () if self._told(problem) else (Announcement(lacking.reason, lacking.message, True),)
+            return self._end(self._blocked(problem, self._available(), stalled=lacking.lasting), self._observe(), requeue=10.0, seen=news)
+        desired = render(self._spec, self._subject.owner, networks, supplies.context())
         self._digest = desired.digest
         own, adopting = self._observed.own, False
         if own is None and (other := self._observed.namesake) is not None:
@@ -206,10 +235,13 @@ class _Decision:
             return self._end(Findings(REACHABLE, no(found.reason, found.message), none_run, found), status, seen=self._new_drift(status.drift))
         if (rejected := self._rejected(desired)) is not None:
             return self._end(self._blocked(rejected, none_run, stalled=True), status, requeue=60.0)
+        if (prepare := self._prepare()) is not None:
+            return prepare
         status = status.model_copy(
             update={
                 "applied_hash": desired.digest,
                 "applied_labels": desired.label_keys,
+                "pull_secrets_hash": self._credentials_hash,
                 "drift": [],
                 "corrections": previous.corrections + (1 if gone else 0),
                 "progressed_at": rfc3339(self._now),
@@ -224,7 +256,9 @@ class _Decision:
             no(Reason.DRIFT_CORRECTED, told) if gone else no(Reason.NO_DRIFT),
             reconciling=yes(Reason.TASKS_STARTING, "the service has just been created"),
         )
-        return self._end(findings, status, step=Create(creation(desired)), requeue=0.3, done=(announcement,))
+        return self._end(
+            findings, status, step=Create(with_ids(creation(desired), self._observed.inputs.present), self._registry_auth), requeue=0.3, done=(announcement,)
+        )
 
     # -- there, and different
 
@@ -253,14 +287,18 @@ class _Decision:
             return self._end(found, status, requeue=1.0)
         if (rejected := self._rejected(desired)) is not None:
             return self._end(self._blocked(rejected, available, stalled=True), status, requeue=60.0)
+        if (prepare := self._prepare()) is not None:
+            return prepare
         labels_before = () if adopting else previous.applied_labels
-        step = Update(own.id, own.version, patch(desired, own.spec, labels_before), tuple(texts), diff.restarts)
+        document = with_ids(patch(desired, own.spec, labels_before), self._observed.inputs.present)
+        step = Update(own.id, own.version, document, tuple(texts), diff.restarts, self._registry_auth)
         status = status.model_copy(
             update={
                 "service_id": own.id,
                 "version": own.version,
                 "applied_hash": desired.digest,
                 "applied_labels": desired.label_keys,
+                "pull_secrets_hash": self._credentials_hash,
                 "update_state": None,
                 "drift": [],
                 "corrections": previous.corrections + (0 if edited else 1),
@@ -317,9 +355,10 @@ class _Decision:
         )
         if verdict.available.status == "True":
             status = status.model_copy(update={"failing_tasks": []})
+        unresolved = self._unresolved()
         findings = Findings(
             REACHABLE,
-            yes(Reason.APPLIED),
+            yes(Reason.APPLIED) if unresolved is None else yes(Reason.IMAGE_UNRESOLVED, unresolved),
             verdict.available,
             no(Reason.NO_DRIFT),
             reconciling=verdict.reconciling,
@@ -329,9 +368,44 @@ class _Decision:
         seen = self._new_failures(status)
         if own.update_state == "paused" and self._previous.update_state != "paused":
             seen += (Announcement(Reason.UPDATE_PAUSED, own.update_message, True),)
+        quiet = own.update_state in ("", "completed") and verdict.available.status == "True" and not self._spec.paused
+        if quiet and self._credentials_hash != self._previous.pull_secrets_hash and self._spec.mode in ("replicated", "global"):
+            # Only the credentials of the task template change, from which no running task restarts; of a job any update would be a new run.
+            told = Announcement(Reason.UPDATED, f"gave the engine new registry credentials for service {own.name}")
+            status = status.model_copy(update={"pull_secrets_hash": self._credentials_hash})
+            step = Update(own.id, own.version, own.spec, ("imagePullSecrets",), False, self._registry_auth)
+            return self._end(findings, status, step=step, requeue=0.3, seen=seen, done=(told,))
+        if quiet and self._supplies is not None and (stale := self._supplies.superfluous(own)):
+            told = Announcement(Reason.DELETED, f"removed what nothing refers to any more: {', '.join(m.name for m in stale)}"[:1024])
+            return self._end(findings, status, step=Prune(stale), requeue=0.3, seen=seen, done=(told,))
         return self._end(findings, status, requeue=verdict.requeue, seen=seen)
 
     # -- parts
+
+    def _prepare(self) -> ServicePlan | None:
+        """The step before a write that refers to configs and secrets which are not there yet."""
+        if self._supplies is None or not self._supplies.missing:
+            return None
+        wanted = self._supplies.missing
+        pending = no(Reason.PROGRESSING, f"made first: {', '.join(w.name for w in wanted)}"[:1024])
+        return self._end(self._blocked(pending, self._available(), stalled=False), self._previous, step=Prepare(wanted), requeue=0.3)
+
+    @property
+    def _registry_auth(self) -> str | None:
+        return None if self._supplies is None else self._supplies.registry_auth(self._previous.pull_secrets_hash)
+
+    @property
+    def _credentials_hash(self) -> str | None:
+        return None if self._supplies is None else self._supplies.credentials_hash
+
+    def _unresolved(self) -> str | None:
+        image = self._observed.inputs.image
+        return None if image is None else image.message
+
+    def _told(self, problem: Finding) -> bool:
+        """Whether the condition already says so, and an Event has with it."""
+        applied = next((c for c in self._previous.conditions if c.type == ConditionType.APPLIED.value), None)
+        return applied is not None and (applied.reason, applied.message) == (problem.reason.value, problem.message)
 
     def _measured(self, own: LiveService) -> Convergence | None:
         o = self._observed
@@ -388,11 +462,16 @@ class _Decision:
         findings: Findings,
         status: SwarmServiceStatus,
         *,
-        step: Create | Update | None = None,
+        step: Step | None = None,
         requeue: float | None = None,
         done: tuple[Announcement, ...] = (),
         seen: tuple[Announcement, ...] = (),
     ) -> ServicePlan:
+        image, known = self._observed.inputs.image, self._previous.image
+        status = status.model_copy(update={"image": image, "materials": self._supplies.status() if self._supplies is not None else self._previous.materials})
+        if image is not None and image.message is not None and (known is None or known.message != image.message):
+            seen += (Announcement(Reason.IMAGE_UNRESOLVED, f"{image.requested} is deployed as {image.resolved or 'it is'}: {image.message}"[:1024], True),)
+        requeue = polled(self._spec) if requeue is None else requeue
         return _finish(self._subject, findings, status, self._now, step=step, requeue=requeue, done=done, seen=seen, digest=self._digest)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swarm_operator.api.service import SwarmServiceSpec
@@ -74,9 +74,9 @@ def resolve_networks(spec: SwarmServiceSpec, view: SwarmView) -> dict[str, str]:
     return {a.name: known[a.name] for a in spec.networks}
 
 
-def render(spec: SwarmServiceSpec, owner: Owner, networks: Mapping[str, str]) -> Desired:
-    """What `spec` asks for. `networks` must hold an id for every network that the spec names."""
-    context = RenderContext(networks=networks)
+def render(spec: SwarmServiceSpec, owner: Owner, networks: Mapping[str, str], supplied: RenderContext | None = None) -> Desired:
+    """What `spec` asks for. `networks` must hold an id for every network that the spec names, `supplied` what else it takes from elsewhere."""
+    context = replace(supplied or RenderContext(), networks=networks)
     rendered = {leaf.name: leaf.render(spec, context) for leaf in LEAVES}
     return Desired(
         service_name=service_name(spec, owner.name),
