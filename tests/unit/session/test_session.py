@@ -283,3 +283,19 @@ def test_an_event_during_a_read_makes_it_read_again(bench: Bench, method: str) -
     own, _ = bench.session.find(OWNER, "web", bench.web)
     assert own is not None
     assert own.labels["late"] == "1"
+
+
+def test_configs_and_secrets_are_listed_once_for_all_and_again_after_an_event() -> None:
+    bench = Bench()
+    bench.session._streaming = True
+    bench.swarm.create_material("Secret", "s", b"x", {})
+    bench.swarm.calls.clear()
+    assert [m.name for m in bench.session.materials({("Secret", "s")})] == ["s"]
+    bench.session.materials(set())
+    assert bench.swarm.calls == ["list_materials"]
+    bench.session.materials({("Config", "new")})  # not known: a look is worth it
+    assert bench.swarm.calls == ["list_materials"] * 2
+    bench.session.handle(SwarmEvent("secret", "remove", "m1", {"name": "s"}))
+    bench.session.materials(set())
+    assert bench.swarm.calls == ["list_materials"] * 3
+    assert bench.woken == []
