@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,8 @@ class Operator:
         self.namespace = namespace
         self.log = log
         self.extra = extra
+        # As a container that is started again in its pod: the same name in the lease, so that a kill -9 does not cost the time until the lease expires.
+        self.identity = f"test-{uuid.uuid4().hex[:8]}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -27,7 +30,10 @@ class Operator:
         assert self.process is None
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "swarm_operator", "run", "--namespace", self.namespace, "--metrics-port", "0", *self.extra],
+                [
+                    *(sys.executable, "-m", "swarm_operator", "run", "--namespace", self.namespace, "--metrics-port", "0"),
+                    *("--leader-identity", self.identity, *self.extra),
+                ],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -56,7 +56,7 @@ if "deaf" in sys.argv:
     from swarm_operator.handlers.watch import WatchEvents
     WatchEvents.__call__ = lambda *args: None
     patience = 1.0
-settings = Settings(namespaces=(sys.argv[1],), metrics_port=0, shutdown_seconds=5, startup_seconds=3, watch_patience_seconds=patience)
+settings = Settings(namespaces=(sys.argv[1],), leader_elect=False, metrics_port=0, shutdown_seconds=5, startup_seconds=3, watch_patience_seconds=patience)
 sys.exit(Application(settings, build).run())
 """
 

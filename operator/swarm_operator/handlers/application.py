@@ -1,12 +1,14 @@
 """The life of the process: start, watch, reconcile, end.
 
-Exit status: 0 after SIGTERM or SIGINT; 1 when the API server or the CRDs were not there in time, or the watch died (the supervisor is to start us again); 2 for wrong flags.
+Exit status: 0 after SIGTERM or SIGINT; 1 when the API server or the CRDs were not there in time, or the watch died; 2 for wrong flags; 3 when the lease was lost, at once and
+with work cut off. After 1 and 3 the supervisor is to start us again.
 Does not: parse flags, or know the controllers.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -16,16 +18,18 @@ from swarm_operator import __version__
 from swarm_operator.adapters.kubernetes.login import load_configuration
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.engine.clock import SystemClock
+from swarm_operator.engine.leader import Candidate
 from swarm_operator.engine.outcome import Outcome
 from swarm_operator.engine.queue import WorkQueue
 from swarm_operator.engine.resync import Resync
 from swarm_operator.engine.watchdog import WatchOracle
 from swarm_operator.engine.workers import WorkerPool
 from swarm_operator.handlers.settings import Settings
+from swarm_operator.handlers.sharding import only_own
 from swarm_operator.handlers.shell import Shell
 from swarm_operator.handlers.sweep import KINDS, Sweep
 from swarm_operator.handlers.watch import ClusterNames, WatchEvents
-from swarm_operator.handlers.wiring import BuildCore, build_core, build_objects
+from swarm_operator.handlers.wiring import BuildCore, build_core, build_lease, build_objects, leader_identity
 from swarm_operator.ports.objects import Key, Objects
 from swarm_operator.telemetry import logs
 from swarm_operator.telemetry.metrics import Metrics
@@ -33,6 +37,9 @@ from swarm_operator.telemetry.server import TelemetryServer
 
 LOOP_PATIENCE = 30.0
 """Seconds without a beat of kopf's loop after which the process is not alive."""
+
+LEASE_LOST = 3
+"""Exit status."""
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +77,14 @@ class Application:
         self._queue: WorkQueue[Key] = WorkQueue(self._clock, clusters.group, settings.group_limit)
         self._objects = build_objects(configuration, settings, self._clock, self._metrics)
         self._core = build(self._objects, self._wake, self._clock, self._metrics)
-        self._pool = WorkerPool(self._queue, self._core.reconcile, settings.workers, ReconcileObserver(clusters, self._metrics))
+        reconcile = self._core.reconcile if settings.shard is None else only_own(self._core.reconcile, settings.shard, clusters, self._objects)
+        self._working = False
+        self._candidate: Candidate | None = None
+        if settings.leader_elect:
+            lease = build_lease(configuration, settings, self._clock, self._metrics)
+            self._candidate = Candidate(lease, leader_identity(settings), self._clock, self._elected, self._lease_lost)
+        self._metrics.lead_from(settings.lease if settings.leader_elect else "", self._leads)
+        self._pool = WorkerPool(self._queue, reconcile, settings.workers, ReconcileObserver(clusters, self._metrics))
         grace = min(10.0, settings.watch_patience_seconds)
         sweep = Sweep(self._objects, settings.namespaces, self._queue, oracle, clusters, self._clock, self._watch_died, grace_seconds=grace)
         self._resync = Resync(sweep, settings.resync_seconds, self._clock)
@@ -89,7 +103,10 @@ class Application:
         try:
             if not self._wait_for_api():
                 return 1
-            self._pool.start()
+            if self._candidate is None:
+                self._elected()
+            else:
+                self._candidate.start()
             self._resync.start()
             self._shell.run(self._clock.monotonic)
         except Exception:
@@ -115,6 +132,22 @@ class Application:
             else:
                 return True
 
+    def _elected(self) -> None:
+        """From now on we may change things. The queue has been filled meanwhile: a standby watches and lists like a leader."""
+        if self._candidate is not None:
+            log.info("leading: %s holds the lease %s/%s", self._candidate.election.identity, self._settings.lease_namespace, self._settings.lease)
+        self._working = True
+        self._pool.start()
+
+    def _leads(self) -> bool:
+        return self._candidate is None or self._candidate.leading
+
+    def _lease_lost(self, why: str) -> None:
+        """Another process may begin to work in a moment, and nothing here can stop a thread in the midst of a call: only the end of the process can."""
+        log.critical("the lease %s/%s is lost (%s); ending at once", self._settings.lease_namespace, self._settings.lease, why)
+        logging.shutdown()
+        os._exit(LEASE_LOST)
+
     def _wake(self, key: Key) -> None:
         """For event streams of the controllers: what happened outside is as urgent as an edit."""
         self._queue.add(key, urgent=True)
@@ -133,7 +166,11 @@ class Application:
         self._close_queue()
         start = time.monotonic()
         self._resync.stop(timeout=1.0)
-        if not self._pool.stop(self._settings.shutdown_seconds):
+        stopped = self._pool.stop(self._settings.shutdown_seconds)
+        # Before the rest is closed: a standby can begin now. While work still runs the lease is kept, and expires after us.
+        if stopped and self._candidate is not None and self._candidate.resign():
+            log.info("gave the lease back")
+        if not stopped:
             log.warning("work still runs after %.0f s; left where it is, the next start goes on from what it finds", self._settings.shutdown_seconds)
         for close in (*self._core.closers, self._objects.close, self._server.stop):
             try:
@@ -146,7 +183,7 @@ class Application:
         complaints = []
         if self._shell.ready and self._clock.monotonic() - self._shell.heartbeat > LOOP_PATIENCE:
             complaints.append("the watch's loop hangs")
-        if self._shell.ready and not self._ending and self._pool.alive() < self._settings.workers:
+        if self._working and self._shell.ready and not self._ending and self._pool.alive() < self._settings.workers:
             complaints.append("a worker thread ended")
         return complaints
 
@@ -158,6 +195,8 @@ class Application:
             complaints.append("the watch has not begun")
         if self._resync.last_success() is None:
             complaints.append("no complete list yet")
+        if self._candidate is not None and self._candidate.problem is not None:
+            complaints.append(f"the lease: {self._candidate.problem}")
         return complaints
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from swarm_operator.handlers.sharding import Shard
 from swarm_operator.telemetry.logs import Format
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,36 @@ class Settings:
     metrics_port: int = 8080
     log_format: Format = "text"
     log_level: str = "INFO"
+    leader_elect: bool = True
+    lease_namespace: str = "default"
+    lease_name: str | None = None
+    leader_identity: str | None = None
+    shard: Shard | None = None
+
+    @property
+    def lease(self) -> str:
+        """Name of the Lease. By default it tells what is served: operators of different namespaces or shards must not stand against each other."""
+        base = self.lease_name or default_lease_name(self.namespaces)
+        return base if self.shard is None else f"{base}-{self.shard.index}-of-{self.shard.count}"
+
+
+def default_lease_name(namespaces: tuple[str, ...]) -> str:
+    """One name per set of served namespaces."""
+    if not namespaces:
+        return "swarm-operator"
+    if len(namespaces) == 1:
+        return f"swarm-operator-{namespaces[0]}"
+    return f"swarm-operator-{hashlib.sha256(','.join(sorted(namespaces)).encode()).hexdigest()[:16]}"
+
+
+def own_namespace(environ: Mapping[str, str], path: Path = _POD_NAMESPACE) -> str:
+    """Where we run: our pod's namespace; "default" outside of a cluster. Never a served namespace as such: while that is being deleted, no Lease can be made in it."""
+    if environ.get("POD_NAMESPACE"):
+        return environ["POD_NAMESPACE"]
+    try:
+        return path.read_text().strip() or "default"
+    except OSError:
+        return "default"
 
 
 def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
@@ -53,6 +88,22 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -
     parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", base.metrics_port), help="0: any free port (%(default)s)")
     parser.add_argument("--log-format", choices=("json", "text"), default=default("LOG_FORMAT", base.log_format))
     parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), default=default("LOG_LEVEL", base.log_level))
+    parser.add_argument(
+        "--leader-elect",
+        action=argparse.BooleanOptionalAction,
+        default=default("LEADER_ELECT", base.leader_elect),
+        help="work only while holding a Lease, so that several replicas may run (on)",
+    )
+    parser.add_argument("--lease-namespace", default=default("LEASE_NAMESPACE", own_namespace(environ)), help="where the Lease is (%(default)s)")
+    parser.add_argument(
+        "--lease-name", default=environ.get("SWARM_OPERATOR_LEASE_NAME"), help="default: swarm-operator, with the served namespace where it is one"
+    )
+    parser.add_argument(
+        "--leader-identity",
+        default=environ.get("SWARM_OPERATOR_LEADER_IDENTITY"),
+        help="name in the Lease, unique among running processes; one that starts again under its name leads at once (host name and random digits)",
+    )
+    parser.add_argument("--shard", default=environ.get("SWARM_OPERATOR_SHARD"), metavar="I/N", help="serve only part I of N (from 0) of the clusters")
 
 
 def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -64,6 +115,7 @@ def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
         raise ValueError("give --namespace or --all-namespaces")
     if arguments.log_format not in ("json", "text"):
         raise ValueError(f"log format {arguments.log_format!r} is neither json nor text")
+    shard = Shard.parse(arguments.shard) if arguments.shard else None
     return Settings(
         namespaces=tuple(dict.fromkeys(names)),
         kubeconfig=arguments.kubeconfig,
@@ -75,7 +127,20 @@ def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
         metrics_port=arguments.metrics_port,
         log_format=arguments.log_format,
         log_level=arguments.log_level,
+        leader_elect=_truth(arguments.leader_elect),
+        lease_namespace=arguments.lease_namespace,
+        lease_name=arguments.lease_name,
+        leader_identity=arguments.leader_identity,
+        shard=shard,
     )
+
+
+def _truth(value: bool | str) -> bool:
+    """Of a flag, or of its variable."""
+    text = str(value).lower()
+    if text not in ("true", "false", "1", "0"):
+        raise ValueError(f"SWARM_OPERATOR_LEADER_ELECT must be true or false, not {value!r}")
+    return text in ("true", "1")
 
 
 def _positive(text: str) -> int:

@@ -5,6 +5,8 @@ Does not: run anything (`handlers.application` does).
 
 from __future__ import annotations
 
+import socket
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from swarm_operator.adapters.kubernetes import KubernetesObjects
 from swarm_operator.adapters.kubernetes.api import KubernetesApi
 from swarm_operator.adapters.kubernetes.events import EventRecorder
+from swarm_operator.adapters.kubernetes.leases import KubernetesLease
 from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.outcome import Outcome
 from swarm_operator.handlers.observed import ObservedSwarms
@@ -38,6 +41,17 @@ def build_objects(configuration: Any, settings: Settings, clock: Clock, metrics:
     """The Kubernetes adapter; as many connections as there can be callers."""
     api = KubernetesApi(configuration, observe=metrics.observe_request, connections=settings.workers + 4)
     return KubernetesObjects(api, EventRecorder(api, clock))
+
+
+def build_lease(configuration: Any, settings: Settings, clock: Clock, metrics: Metrics) -> KubernetesLease:
+    """The Lease of the election, on a connection of its own and with timeouts far below the renew deadline: calls of the workers must not keep it waiting."""
+    api = KubernetesApi(configuration, observe=metrics.observe_request, connect_timeout=2.0, read_timeout=3.0, connections=2)
+    return KubernetesLease(api, clock, settings.lease_namespace, settings.lease)
+
+
+def leader_identity(settings: Settings) -> str:
+    """Who we are in the Lease: what was set, or host name and random digits, for two processes of a host must differ."""
+    return settings.leader_identity or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> Core:

@@ -85,6 +85,16 @@ class Metrics:
         """Read the queue's figures and the time of the last resync at each scrape. To be called once."""
         self.registry.register(_EngineCollector(figures, last_resync))
 
+    def lead_from(self, lease: str, leads: Callable[[], bool]) -> None:
+        """Ask at each scrape whether this process leads. `lease` is empty where there is no election. To be called once."""
+        gauge = Gauge(
+            "swarm_operator_leader",
+            "1 while this process holds its lease and works, 0 while it stands by; without election always 1.",
+            ["lease"],
+            registry=self.registry,
+        )
+        gauge.labels(lease).set_function(lambda: float(leads()))
+
     def exposition(self) -> bytes:
         """The text format of all metrics."""
         return generate_latest(self.registry)

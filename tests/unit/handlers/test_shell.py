@@ -43,6 +43,29 @@ def test_flags_come_before_variables_and_those_before_defaults() -> None:
     assert parse(["-A"], {"SWARM_OPERATOR_NAMESPACES": "x"}).namespaces == ()
 
 
+def test_operators_of_different_scopes_do_not_share_a_lease() -> None:
+    scopes = [["-A"], ["-n", "a"], ["-n", "b"], ["-n", "a", "-n", "b"], ["-A", "--shard", "0/2"], ["-A", "--shard", "1/2"]]
+    names = [parse(scope, {}).lease for scope in scopes]
+    assert len(set(names)) == len(scopes), names
+    assert parse(["-n", "b", "-n", "a"], {}).lease == parse(["-n", "a", "-n", "b"], {}).lease
+    assert (parse(["-n", "a"], {}).lease_namespace, parse(["-n", "a"], {"POD_NAMESPACE": "ops"}).lease_namespace) == ("default", "ops")
+
+
+def test_election_is_on_unless_told_otherwise() -> None:
+    assert parse(["-A"], {}).leader_elect
+    assert not parse(["-A", "--no-leader-elect"], {}).leader_elect
+    assert not parse(["-A"], {"SWARM_OPERATOR_LEADER_ELECT": "false"}).leader_elect
+    assert parse(["-A", "--leader-elect"], {"SWARM_OPERATOR_LEADER_ELECT": "0"}).leader_elect
+    with pytest.raises(ValueError, match="true or false"):
+        parse(["-A"], {"SWARM_OPERATOR_LEADER_ELECT": "maybe"})
+
+
+@pytest.mark.parametrize("text", ["2/2", "a/2", "1", "0/0", "1/2/3"])
+def test_a_shard_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="shard"):
+        parse(["-A", "--shard", text], {})
+
+
 def test_no_scope_or_a_wrong_value_is_refused() -> None:
     with pytest.raises(ValueError):
         parse([], {})
