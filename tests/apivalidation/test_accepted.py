@@ -20,6 +20,7 @@ from swarm_operator.api.cluster import (
     SwarmClusterStatus,
 )
 from swarm_operator.api.conditions import Condition
+from swarm_operator.api.materials import ImageStatus, MaterialStatus, Platform
 from swarm_operator.api.parse import parse_cluster, parse_cluster_status, parse_service, parse_service_status
 from swarm_operator.api.service import AllocatedPort, FailingTask, ReplicaStatus, SwarmServiceStatus
 
@@ -42,7 +43,14 @@ def test_defaults_of_the_server_are_those_of_the_operator(api: Kubectl, kind: st
     assert PARSE[kind](stored) == PARSE[kind](SMALLEST[kind]["spec"])
     if kind == "SwarmCluster":
         assert stored["managers"] == {"replicas": 1, "floatingIP": {"enabled": True}, "schedulable": True}
-        assert stored["swarm"] == {"defaultAddrPools": ["10.128.0.0/9"], "subnetSize": 24, "dataPathPort": 4789, "taskHistoryLimit": 5}
+        assert stored["swarm"] == {
+            "defaultAddrPools": ["10.128.0.0/9"],
+            "subnetSize": 24,
+            "dataPathPort": 4789,
+            "taskHistoryLimit": 5,
+            "heartbeatSeconds": 5,
+            "certExpiryHours": 2160,
+        }
         assert stored["identityRef"] == {"secretName": "cloud-credentials", "cloudName": "openstack"}
     else:
         assert stored["mode"] == "replicated"
@@ -125,6 +133,10 @@ def test_service_status_round_trip(api: Kubectl) -> None:
         update_state="updating",
         replicas=ReplicaStatus(desired=3, running=2, summary="2/3"),
         current_replicas=2,
+        selector="swarmops.io/service-uid=x",
+        image=ImageStatus(requested="busybox:1", resolved="busybox:1@sha256:0", platforms=[Platform(architecture="amd64", os="linux")], message="no answer"),
+        materials=[MaterialStatus(kind="Secret", name="web.password-0123456789abcdef", source="Secret db password", in_use=False)],
+        pull_secrets_hash="ab" * 16,
         ports=[AllocatedPort(target_port=80, published_port=30000), AllocatedPort(protocol="udp", target_port=80, published_port=30000)],
         drift=["replicas"],
         corrections=1,
@@ -132,6 +144,8 @@ def test_service_status_round_trip(api: Kubectl) -> None:
         progressed_at=NOW,
     )
     assert parse_service_status(written(api, "SwarmService", status.to_manifest())) == status
+    scale = json.loads(api("get", "--raw", f"/apis/swarmops.io/v1alpha1/namespaces/{api.namespace}/swarmservices/status/scale"))
+    assert scale["status"] == {"replicas": 2, "selector": "swarmops.io/service-uid=x"}
     columns = api("get", "sws", "status").splitlines()
     assert columns[0].split() == ["NAME", "READY", "REASON", "CLUSTER", "MODE", "REPLICAS", "IMAGE", "AGE"]
     assert columns[1].split()[:7] == ["status", "True", "Reconciled", "demo", "replicated", "2/3", "busybox:1"]

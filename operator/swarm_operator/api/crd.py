@@ -94,7 +94,7 @@ KINDS: Final = (
             _AGE,
             _MESSAGE,
         ),
-        scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.currentReplicas"},
+        scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.currentReplicas", "labelSelectorPath": ".status.selector"},
         selectable_fields=(".spec.clusterRef.name",),
     ),
 )

@@ -276,6 +276,10 @@ class SwarmServiceStatus(ApiModel):
     update_state: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="UpdateStatus.State of the engine.")
     replicas: ReplicaStatus = Field(default_factory=ReplicaStatus, description="Tasks wanted and running.")
     current_replicas: int | None = Field(default=None, description="Tasks running, for the scale subresource.")
+    selector: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None,
+        description="Label selector for the scale subresource: a HorizontalPodAutoscaler refuses to work without one. It selects no Pod, for there are none.",
+    )
     ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={LIST_TYPE: "atomic"})
     drift: list[Annotated[str, Field(max_length=512)]] = Field(
         default_factory=list, max_length=64, description="Fields in which the live service differs from the spec."

@@ -179,6 +179,7 @@ def _finish(
     digest: str = "",
 ) -> ServicePlan:
     verdicts = findings.verdicts()
+    status = status.model_copy(update={"selector": f"swarmops.io/service-uid={subject.owner.uid}"})
     document = with_conditions(status, subject.status, verdicts, generation=subject.generation, now=rfc3339(now))
     return ServicePlan(step, verdicts, document, requeue, done, seen, digest)
 
