@@ -144,7 +144,9 @@ def test_service_status_round_trip(api: Kubectl) -> None:
         progressed_at=NOW,
     )
     assert parse_service_status(written(api, "SwarmService", status.to_manifest())) == status
+    api("scale", "sws/status", "--replicas=3")  # an autoscaler's GET fails while nobody has set it
     scale = json.loads(api("get", "--raw", f"/apis/swarmops.io/v1alpha1/namespaces/{api.namespace}/swarmservices/status/scale"))
+    assert scale["spec"] == {"replicas": 3}
     assert scale["status"] == {"replicas": 2, "selector": "swarmops.io/service-uid=x"}
     columns = api("get", "sws", "status").splitlines()
     assert columns[0].split() == ["NAME", "READY", "REASON", "CLUSTER", "MODE", "REPLICAS", "IMAGE", "AGE"]
