@@ -18,6 +18,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.service import ServiceController
 from swarm_operator.controllers.session import ClusterSessions
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.swarm import SwarmSettings
 from swarm_operator.engine.clock import SystemClock
 from swarm_operator.engine.queue import WorkQueue
 from swarm_operator.engine.workers import WorkerPool
@@ -109,6 +110,16 @@ def test_tokens_rotate_and_nodes_update(swarm: DockerSwarm) -> None:
     stale = error_of(lambda: swarm.update_node(node.id, node.version, role="manager", availability="active", labels={}))
     assert stale.kind is ErrorKind.CONFLICT
     swarm.remove_node("absent")
+
+
+def test_settings_of_the_swarm_are_read_and_changed(swarm: DockerSwarm) -> None:
+    before = swarm.view().settings
+    assert before is not None and before.heartbeat_seconds == 5 and before.cert_expiry_hours == 2160
+    wanted = SwarmSettings(7, 9, 100)
+    swarm.update_settings(wanted)
+    assert swarm.view().settings == wanted
+    swarm.update_settings(before)
+    assert swarm.view().settings == before
 
 
 def test_a_manager_that_does_not_answer_is_passed_over(engine: PrivateEngine) -> None:

@@ -48,6 +48,12 @@ class SimServer:
     metadata: dict[str, str]
     fail_with: str | None = None
     deleted_at: float | None = None
+    off: bool = False
+
+
+def port_id(server: SimServer) -> str:
+    """The port it was made with, or the one that Nova made."""
+    return server.request.port_id or f"port-{server.id}"
 
 
 @dataclass
@@ -59,12 +65,15 @@ class SimCloud:
     routers: dict[str, Router] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     floating_ips: dict[str, FloatingIP] = field(default_factory=dict)
+    ports: dict[str, Port] = field(default_factory=dict)
+    """Those that were made apart from a server."""
     keypairs: dict[str, KeyPair] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     build_fault: str | None = None
     created_servers: int = 0
     writes: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _addresses: itertools.count[int] = field(default_factory=lambda: itertools.count(10))
     _cache: tuple[float, tuple[Server, ...]] | None = None
 
     def _id(self, kind: str) -> str:
@@ -77,13 +86,17 @@ class SimCloud:
         now = self.world.clock.monotonic()
         for server in [s for s in self.servers.values() if s.deleted_at is not None and now >= s.deleted_at]:
             del self.servers[server.id]
-            for fip in [f for f in self.floating_ips.values() if f.port_id == f"port-{server.id}"]:
+            made = server.request.port_id in self.ports
+            if made:
+                assert server.request.port_id is not None
+                self.ports[server.request.port_id] = replace(self.ports[server.request.port_id], device_id="", device_owner="")
+            for fip in [f for f in self.floating_ips.values() if f.port_id == port_id(server) and not made]:
                 self.floating_ips[fip.id] = replace(fip, port_id=None)
 
     def status_of(self, server: SimServer) -> str:
         if self.world.clock.monotonic() - server.started < BUILD_SECONDS:
             return "BUILD"
-        return "ERROR" if server.fail_with else "ACTIVE"
+        return "ERROR" if server.fail_with else "SHUTOFF" if server.off else "ACTIVE"
 
     def booted(self, server: SimServer) -> bool:
         return self.status_of(server) == "ACTIVE" and self.world.clock.monotonic() - server.started >= BUILD_SECONDS + BOOT_SECONDS
@@ -100,7 +113,7 @@ class SimCloud:
         return f"{kind}:{ref.name or ref.id}" if ref is not None else "external"
 
     def _server(self, server: SimServer) -> Server:
-        floating = tuple(f.address for f in self.floating_ips.values() if f.port_id == f"port-{server.id}")
+        floating = tuple(f.address for f in self.floating_ips.values() if f.port_id == port_id(server))
         status = self.status_of(server)
         return Server(
             id=server.id,
@@ -110,7 +123,7 @@ class SimCloud:
             created=server.created,
             task_state="deleting" if server.deleted_at is not None else None,
             fault=server.fail_with if status == "ERROR" else None,
-            fixed=(server.address,) if status == "ACTIVE" else (),
+            fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
         )
 
@@ -127,7 +140,12 @@ class SimCloud:
         assert request.network_id in self.networks and request.key_name in self.keypairs, request
         assert set(request.security_groups) <= self.groups.keys()
         assert "SWMTKN-1-" not in request.user_data
+        port = self.ports.get(request.port_id) if request.port_id is not None else None
+        if request.port_id is not None and (port is None or port.device_id):
+            raise ExternalError(ErrorKind.CONFLICT if port else ErrorKind.INVALID, "openstack", "port not found or in use")
         server_id = self._id("server")
+        if port is not None:
+            self.ports[port.id] = replace(port, device_id=server_id, device_owner="compute:nova")
         now = self.world.clock
         self.created_servers += 1
         self.servers[server_id] = SimServer(
@@ -135,7 +153,7 @@ class SimCloud:
             request,
             times.stamp(now.now()),
             now.monotonic(),
-            f"10.20.0.{len(self.servers) + self.created_servers + 9}",
+            f"10.20.0.{self.created_servers + 9}" if port is None else port.fixed_ips[0],
             dict(request.metadata),
             self.build_fault,
         )
@@ -146,8 +164,29 @@ class SimCloud:
         self.writes += 1
         server = self.servers.get(server_id)
         if server is not None and server.deleted_at is None:
+            if not self.world.deleting_by_hand:
+                self.world.check_quorum_without(server_id)
             server.deleted_at = self.world.clock.monotonic() + DELETE_SECONDS
             self.world.kill(server_id)
+
+    def start_server(self, server_id: str) -> None:
+        self.writes += 1
+        server = self.servers[server_id]
+        if not server.off:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "not in vm_state stopped")
+        self._boot(server)
+
+    def reboot_server(self, server_id: str, *, hard: bool) -> None:
+        self.writes += 1
+        if not self.servers[server_id].off:
+            self.world.check_quorum_without(server_id)
+        self._boot(self.servers[server_id])
+
+    def _boot(self, server: SimServer) -> None:
+        guest = self.world.guests[server.id]
+        server.off, server.started = False, self.world.clock.monotonic() - BUILD_SECONDS
+        if not guest.hopeless:
+            guest.died, guest.engine_up = None, not guest.engine_broken
 
     def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
         self.writes += 1
@@ -181,7 +220,7 @@ class SimCloud:
         def mine(objects: dict[str, object]) -> tuple[object, ...]:
             return tuple(o for o in objects.values() if part_of(o.description, cluster_uid) is not None)  # type: ignore[attr-defined]
 
-        return OwnedNetworking(*(mine(dict(objects)) for objects in (self.networks, self.subnets, self.routers, self.groups, self.floating_ips)))  # type: ignore[arg-type]
+        return OwnedNetworking(*(mine(dict(objects)) for objects in (self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.ports)))  # type: ignore[arg-type]
 
     def get_network(self, network_id: str) -> Network:
         return self.networks[network_id]
@@ -190,7 +229,12 @@ class SimCloud:
         return tuple(s for s in self.subnets.values() if s.network_id == network_id)
 
     def list_ports(self, *, device_id: str | None = None, network_id: str | None = None) -> tuple[Port, ...]:
-        ports = [Port(f"port-{s.id}", s.request.network_id, s.id, "compute:nova", (s.address,)) for s in self.servers.values() if self.status_of(s) == "ACTIVE"]
+        ports = [
+            Port(port_id(s), s.request.network_id, s.id, "compute:nova", (s.address,))
+            for s in self.servers.values()
+            if self.status_of(s) == "ACTIVE" and s.request.port_id is None
+        ]
+        ports += self.ports.values()
         for router in self.routers.values():
             ports += [Port(f"port-{router.id}-{n}", self.subnets[n].network_id, router.id, "network:router_interface", ()) for n in router.subnet_ids]
         return tuple(p for p in ports if device_id in (None, p.device_id) and network_id in (None, p.network_id))
@@ -243,7 +287,7 @@ class SimCloud:
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
         made = self._id("fip")
-        self.floating_ips[made] = FloatingIP(made, f"198.51.100.{len(self.floating_ips) + 10}", port_id, description)
+        self.floating_ips[made] = FloatingIP(made, f"198.51.100.{next(self._addresses)}", port_id, description)
         return self.floating_ips[made]
 
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None:
@@ -254,8 +298,18 @@ class SimCloud:
         self.writes += 1
         self.floating_ips.pop(floating_ip_id, None)
 
+    def create_port(self, name: str, description: str, network_id: str, subnet_id: str, security_group_ids: Sequence[str]) -> str:
+        assert self.subnets[subnet_id].network_id == network_id and set(security_group_ids) <= self.groups.keys()
+        made = self._id("port")
+        self.ports[made] = Port(made, network_id, "", "", (f"10.30.0.{next(self._addresses)}",), description)
+        return made
+
     def delete_port(self, port_id: str) -> None:
-        raise AssertionError("not modelled")
+        self.writes += 1
+        port = self.ports.pop(port_id, None)
+        assert port is None or port.device_id not in self.servers, "a port in use was deleted"
+        for fip in [f for f in self.floating_ips.values() if f.port_id == port_id]:
+            self.floating_ips[fip.id] = replace(fip, port_id=None)
 
     def delete_network(self, network_id: str) -> None:
         self.writes += 1
@@ -283,5 +337,5 @@ class SimCloud:
 
     def leftovers(self) -> list[str]:
         """Ids of everything in the project."""
-        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs)
+        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs, self.ports)
         return sorted(str(i) for kind in kinds for i in kind)

@@ -13,7 +13,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_CLUSTER, ENGINE_LABEL_MACHINE, JOIN_TOKEN
-from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, SwarmView
+from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, SwarmSettings, SwarmView
 from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
 from swarm_operator.ports.swarm import SwarmEvent, TlsMaterial
 
@@ -32,6 +32,11 @@ class Guest:
     server: SimServer
     host_key: str
     died: float | None = None
+    engine_up: bool = True
+    engine_broken: bool = False
+    """Neither a restart of the engine nor a boot brings it back."""
+    hopeless: bool = False
+    """No reboot brings the host back."""
     files: dict[str, bytes] = field(default_factory=dict)
     listening: bytes | None = None
     authority: bytes | None = None
@@ -48,19 +53,41 @@ class Guest:
 
 @dataclass
 class SimSwarm:
-    """One swarm: raft state lives with its manager's guest."""
+    """One swarm: raft state lives with its managers' guests. `raft`: node ids of its members and their guests; one that is dead stays a member."""
 
     id: str
-    manager: Guest
+    raft: dict[str, Guest] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     networks: list[OverlayInfo] = field(default_factory=list)
+    attached: list[str] = field(default_factory=list)
+    """Ids of networks that a service is attached to."""
     token_generation: int = 0
     tasks: dict[str, int] = field(default_factory=dict)
     writes: int = 0
+    settings: SwarmSettings = field(default_factory=lambda: SwarmSettings(5, 5, 2160))
+    manager_token_generation: int = 0
+    away_since: dict[str, float] = field(default_factory=dict)
+    raft_changes: list[str] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    def token(self) -> str:
-        return f"SWMTKN-1-{self.id}-{self.token_generation}"
+    def token(self, role: str = "worker") -> str:
+        return f"SWMTKN-1-{self.id}-{self.token_generation if role == 'worker' else f'm{self.manager_token_generation}'}"
+
+    def reachable(self, world: World) -> list[str]:
+        """Ids of the members that answer."""
+        return [i for i, g in self.raft.items() if world.alive(g) and g.engine_up and g.swarm is self and g.node_id == i]
+
+    def quorate(self, world: World) -> bool:
+        return len(self.reachable(world)) * 2 > len(self.raft)
+
+    def leader(self, world: World) -> str | None:
+        """The member that leads: it stays until it is lost."""
+        found = self.reachable(world)
+        if self._leader not in found:
+            self._leader = found[0] if found else ""
+        return self._leader or None
+
+    _leader: str = ""
 
     def add(self, guest: Guest, role: str) -> None:
         node_id = f"node-{self.id}-{next(self._numbers)}"
@@ -72,12 +99,13 @@ class SimSwarm:
             state="ready",
             version=1,
             address=guest.server.address,
-            leader=role == "manager",
-            reachability="reachable" if role == "manager" else "",
             engine_version="20.10.24",
             machine_uid=guest.labels().get(ENGINE_LABEL_MACHINE),
         )
         guest.swarm, guest.node_id = self, node_id
+        if role == "manager":
+            self.raft[node_id] = guest
+            self.raft_changes.append(f"join {guest.server.request.name}")
 
 
 class SimHost:
@@ -94,7 +122,9 @@ class SimHost:
             case ["systemctl", "daemon-reload"]:
                 return CommandResult(0, "", "")
             case ["systemctl", "restart", _]:
-                assert DROP_IN_PATH in self._guest.files
+                self._guest.engine_up = not self._guest.engine_broken
+                if DROP_IN_PATH not in self._guest.files:
+                    return CommandResult(0, "", "")
                 self._guest.listening = self._guest.files[f"{TLS_DIRECTORY}/cert.pem"]
                 self._guest.authority = self._guest.files[f"{TLS_DIRECTORY}/ca.pem"]
                 return CommandResult(0, "", "")
@@ -107,8 +137,10 @@ class SimHost:
 
     def engine_info(self) -> EngineInfo:
         guest = self._guest
+        if not guest.engine_up:
+            raise ExternalError(ErrorKind.TRANSIENT, "docker", "the engine does not answer")
         state = "active" if guest.swarm is not None else "inactive"
-        manager = guest.swarm is not None and guest.swarm.manager is guest
+        manager = guest.swarm is not None and guest.node_id in guest.swarm.raft
         return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels())
 
     def engine_request(self, method: str, path: str, body: Any = None) -> Any:
@@ -117,7 +149,7 @@ class SimHost:
     def swarm_init(self, init: SwarmInit) -> str:
         if self._guest.swarm is not None:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
-        swarm = SimSwarm(f"swarm{self._world.swarms_made}", self._guest)
+        swarm = SimSwarm(f"swarm{self._world.swarms_made}")
         self._world.swarms_made += 1
         swarm.add(self._guest, "manager")
         return self._guest.node_id
@@ -126,6 +158,8 @@ class SimHost:
         self._world.join(self._guest, list(remote_addrs), token)
 
     def swarm_leave(self, force: bool) -> None:
+        swarm, node_id = self._guest.swarm, self._guest.node_id
+        assert swarm is None or node_id not in swarm.raft, "a manager must be demoted before it leaves"
         self._guest.swarm, self._guest.node_id = None, ""
 
     def close(self) -> None:
@@ -161,19 +195,26 @@ class SimSwarmClient:
         self._world, self.endpoints, self._tls = world, endpoints, tls
 
     def _swarm(self) -> SimSwarm:
+        leaderless = None
         for endpoint in self.endpoints:
             guest = self._world.reach(endpoint.removeprefix("tcp://").rpartition(":")[0], through=False)
-            if guest is not None and guest.listening is not None and guest.swarm is not None:
+            if guest is not None and guest.listening is not None and guest.engine_up:
                 if guest.authority != self._tls.ca:
                     raise ExternalError(ErrorKind.UNAUTHORIZED, "docker", "the certificates do not match")
-                self._world.refresh_nodes(guest.swarm)
-                return guest.swarm
+                swarm = guest.swarm
+                if swarm is not None and guest.node_id in swarm.raft and swarm.quorate(self._world):
+                    self._world.refresh_nodes(swarm)
+                    return swarm
+                text = "not a swarm manager" if swarm is None or guest.node_id not in swarm.raft else "the swarm does not have a leader"
+                leaderless = ExternalError(ErrorKind.TRANSIENT, "docker", text, reason=Reason.QUORUM_LOST)
+        if leaderless is not None:
+            raise leaderless
         raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager answers")
 
     def view(self, *, with_tasks: bool = False) -> SwarmView:
         swarm = self._swarm()
         running = dict(swarm.tasks) if with_tasks else {}
-        return SwarmView(swarm.id, tuple(swarm.nodes.values()), tuple(swarm.networks), running, "20.10.24", "1.41")
+        return SwarmView(swarm.id, tuple(swarm.nodes.values()), tuple(swarm.networks), running, "20.10.24", "1.41", swarm.settings)
 
     def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None:
         swarm = self._swarm()
@@ -181,28 +222,68 @@ class SimSwarmClient:
         if node.version != version:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "update out of sequence")
         swarm.writes += 1
+        if role != node.role:
+            self._change_role(swarm, node, role)
         swarm.nodes[node_id] = replace(node, role=role, availability=availability, labels=dict(labels), version=version + 1)
 
     def remove_node(self, node_id: str, *, force: bool = False) -> None:
         swarm = self._swarm()
         swarm.writes += 1
+        # swarmkit, manager/controlapi/node.go: a member of raft can't be removed before it was demoted.
+        assert node_id not in swarm.raft, "removal of a manager that was not demoted"
         swarm.nodes.pop(node_id, None)
 
     def join_token(self, role: str) -> str:
-        assert role == "worker"
-        return self._swarm().token()
+        return self._swarm().token(role)
 
     def rotate_join_token(self, role: str) -> None:
         swarm = self._swarm()
         swarm.writes += 1
-        swarm.token_generation += 1
+        if role == "manager":
+            swarm.manager_token_generation += 1
+        else:
+            swarm.token_generation += 1
 
-    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str:
+    def update_settings(self, settings: SwarmSettings) -> None:
+        swarm = self._swarm()
+        swarm.writes += 1
+        swarm.settings = settings
+
+    def _change_role(self, swarm: SimSwarm, node: Node, role: str) -> None:
+        if role == "manager":
+            guest = next(g for g in self._world.guests.values() if g.swarm is swarm and g.node_id == node.id)
+            swarm.raft[node.id] = guest
+        else:
+            del swarm.raft[node.id]
+        swarm.raft_changes.append(f"{'promote' if role == 'manager' else 'demote'} {node.hostname}")
+        assert swarm.raft and swarm.quorate(self._world), "a majority was lost by our hand"
+
+    def create_network(
+        self,
+        name: str,
+        *,
+        attachable: bool,
+        encrypted: bool,
+        subnet: str | None,
+        labels: dict[str, str],
+        internal: bool = False,
+        driver_opts: dict[str, str] | None = None,
+    ) -> str:
         swarm = self._swarm()
         swarm.writes += 1
         assert name not in {n.name for n in swarm.networks}
-        swarm.networks.append(OverlayInfo(f"net-{name}", name, "overlay", attachable, encrypted))
+        swarm.networks.append(OverlayInfo(f"net-{name}", name, "overlay", attachable, encrypted, dict(labels), internal, (subnet,) if subnet else ()))
         return f"net-{name}"
+
+    def remove_network(self, network_id: str) -> None:
+        swarm = self._swarm()
+        swarm.writes += 1
+        if network_id in swarm.attached:
+            raise ExternalError(ErrorKind.INVALID, "docker", f"network {network_id} is in use by service s")
+        swarm.networks = [n for n in swarm.networks if n.id != network_id]
+
+    def list_services(self) -> list[dict[str, Any]]:
+        return [{"Spec": {"TaskTemplate": {"Networks": [{"Target": n}]}}} for n in self._swarm().attached]
 
     def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
         raise AssertionError("not modelled")

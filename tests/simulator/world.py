@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from simulator.cloud import SimCloud, SimServer
+from simulator.cloud import SimCloud, SimServer, port_id
 from simulator.faults import Faults, Port
 from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
 from simulator.objects import SimObjects
@@ -68,6 +68,7 @@ class World:
         self.objects = SimObjects()
         self.sessions = SimSessions(self)
         self.swarms_made = 0
+        self.deleting_by_hand = False
         self.objects.secrets[("default", "cloud")] = ("user", {"clouds.yaml": b"clouds: {}"})
         self.objects.resources[KEY] = Resource(KEY, UID, 1, "0", {**SPEC, **(spec or {})}, {})
 
@@ -98,10 +99,33 @@ class World:
         if KEY in self.objects.resources:
             self.objects.resources[KEY] = replace(self.objects.resources[KEY], status={})
 
-    def kill(self, server_id: str) -> None:
-        """The host dies; Nova is not told."""
+    def kill(self, server_id: str, *, hopeless: bool = False) -> None:
+        """The host dies; Nova is not told. `hopeless`: no reboot brings it back."""
         guest = self.guests[server_id]
+        guest.hopeless = guest.hopeless or hopeless
         guest.died = self.clock.monotonic() if guest.died is None else guest.died
+
+    def power_off(self, name: str) -> None:
+        """The guest powers itself off, and Nova sees it."""
+        server = self.server(name)
+        self.kill(server.id)
+        server.off = True
+
+    def delete_behind_our_back(self, name: str) -> None:
+        self.deleting_by_hand = True
+        self.cloud.delete_server(self.server(name).id)
+        self.deleting_by_hand = False
+
+    def annotate(self, annotations: dict[str, str]) -> None:
+        self.objects.resources[KEY] = replace(self.objects.resources[KEY], annotations=annotations)
+
+    def tls(self) -> TlsMaterial:
+        """What the operator shows managers."""
+        data = self.objects.secrets[("default", "demo-docker-tls")][1]
+        return TlsMaterial(data["ca.pem"], data["cert.pem"], data["key.pem"])
+
+    def swarms_are_one(self) -> bool:
+        return len({id(g.swarm) for g in self.guests.values() if g.swarm is not None and self.alive(g)}) == 1
 
     # --- what things do by themselves
 
@@ -111,7 +135,7 @@ class World:
             if wants_metadata_join(guest) and self.alive(guest):
                 metadata = guest.server.metadata
                 try:
-                    self.join(guest, [metadata[JOIN_MANAGER]], metadata[JOIN_TOKEN])
+                    self.join(guest, metadata[JOIN_MANAGER].split(","), metadata[JOIN_TOKEN])
                 except ExternalError:
                     continue
 
@@ -128,8 +152,8 @@ class World:
         """The living guest at an address: a floating one, or (through a jump host) a fixed one."""
         for fip in self.cloud.floating_ips.values():
             if fip.address == address and fip.port_id is not None:
-                guest = self.guests[fip.port_id.removeprefix("port-")]
-                return guest if self.alive(guest) else None
+                bound = [g for g in self.guests.values() if port_id(g.server) == fip.port_id and self.alive(g)]
+                return bound[0] if bound else None
         found = [g for g in self.guests.values() if through and g.server.address == address and self.alive(g)]
         return found[0] if found else None
 
@@ -140,21 +164,45 @@ class World:
             host, _, port = address.partition(":")
             manager = self.reach(host, through=True)
             assert port == "2377"
-            if manager is not None and manager.swarm is not None and manager.swarm.manager is manager:
-                if token != manager.swarm.token():
+            swarm = manager.swarm if manager is not None else None
+            if manager is not None and swarm is not None and manager.node_id in swarm.raft and swarm.quorate(self):
+                roles = {swarm.token("worker"): "worker", swarm.token("manager"): "manager"}
+                if token not in roles:
                     raise ExternalError(ErrorKind.INVALID, "docker", "invalid join token")
-                manager.swarm.add(guest, "worker")
+                if roles[token] == "manager":
+                    self.check_join(swarm)
+                swarm.add(guest, roles[token])
                 return
         raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager")
 
     def refresh_nodes(self, swarm: SimSwarm) -> None:
         by_node = {g.node_id: g for g in self.guests.values() if g.swarm is swarm}
+        leader, reachable = swarm.leader(self), swarm.reachable(self)
         for node in list(swarm.nodes.values()):
             guest = by_node.get(node.id)
-            lost = guest is None or (guest.died is not None and self.clock.monotonic() - guest.died >= DOWN_AFTER)
-            state = "down" if lost else "ready"
-            if node.state != state:
-                swarm.nodes[node.id] = replace(node, state=state, version=node.version + 1)
+            away = guest is None or not self.alive(guest) or not guest.engine_up
+            if away and node.id not in swarm.away_since:
+                swarm.away_since[node.id] = guest.died if guest is not None and guest.died is not None else self.clock.monotonic()
+            if not away:
+                swarm.away_since.pop(node.id, None)
+            lost = guest is None or (away and self.clock.monotonic() - swarm.away_since[node.id] >= DOWN_AFTER)
+            reach = "" if node.id not in swarm.raft else "reachable" if node.id in reachable else "unreachable"
+            seen = replace(node, state="down" if lost else "ready", leader=node.id == leader, reachability=reach)
+            if seen != node:
+                swarm.nodes[node.id] = replace(seen, version=node.version + 1)
+
+    def check_join(self, swarm: SimSwarm) -> None:
+        """A manager joins: no member may be dead unless the majority holds without the newcomer."""
+        members, reachable = len(swarm.raft), len(swarm.reachable(self))
+        assert reachable == members or reachable > (members + 1) // 2, f"a manager joined while {members - reachable} of {members} were dead"
+
+    def check_quorum_without(self, server_id: str) -> None:
+        """We take a server away for a while or for ever: the rest must keep the majority. Not when the whole cluster goes."""
+        guest = self.guests[server_id]
+        if self.resource is None or self.resource.deleting or guest.swarm is None or guest.node_id not in guest.swarm.raft:
+            return
+        rest = [i for i in guest.swarm.reachable(self) if i != guest.node_id]
+        assert len(rest) * 2 > len(guest.swarm.raft), "a majority was lost by our hand"
 
     # --- what tests look at
 
@@ -190,7 +238,7 @@ class World:
 
     @property
     def swarm(self) -> SimSwarm:
-        return next(g.swarm for g in self.guests.values() if g.swarm is not None and g.swarm.manager is g)
+        return next(g.swarm for g in self.guests.values() if g.swarm is not None and g.node_id in g.swarm.raft)
 
     def external_writes(self) -> int:
         swarms = {id(g.swarm): g.swarm.writes for g in self.guests.values() if g.swarm is not None}

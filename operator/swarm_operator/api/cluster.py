@@ -48,7 +48,7 @@ class ExistingNetwork(ApiModel):
     """A network that exists already; the operator never changes or removes it."""
 
     network: ResourceRef = Field(description="The network.")
-    subnet: ResourceRef | None = Field(default=None, description="The subnet to take fixed addresses from; any subnet of the network when absent.")
+    subnet: ResourceRef | None = Field(default=None, description="The subnet to take fixed addresses from, through a port made for each machine; the choice is the cloud's when absent.")
 
 
 class NetworkSpec(ApiModel):
@@ -158,7 +158,10 @@ class FloatingIPSpec(ApiModel):
 class ManagersSpec(ApiModel):
     """The managers."""
 
-    replicas: Literal[1] = Field(default=1, description="Number of managers. One, in this version.")
+    replicas: Literal[1, 3, 5, 7] = Field(
+        default=1,
+        description="Number of managers: 1, 3, 5 or 7. With three or more the swarm survives the loss of one, two or three of them, and a lost one is replaced.",
+    )
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for managers.")
     floating_ip: FloatingIPSpec = Field(default_factory=FloatingIPSpec, alias="floatingIP", description="Floating IP of managers.")
     schedulable: bool = Field(default=True, description="Whether services may run tasks on managers; false drains them.")
@@ -222,7 +225,16 @@ class OverlayNetwork(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")] = Field(description="Name of the network in the swarm.")
     attachable: bool = Field(default=False, description="Plain containers may attach.")
     encrypted: bool = Field(default=False, description="Encrypt the data path (IPsec).")
+    internal: bool = Field(default=False, description="No way out of it: containers on it reach each other only.")
     subnet: Cidr | None = Field(default=None, description="Subnet; taken from swarm.defaultAddrPools when absent.")
+    driver_opts: dict[str, Annotated[str, Field(max_length=255)]] = Field(
+        default_factory=dict,
+        description="Options of the overlay driver, such as com.docker.network.driver.mtu.",
+        json_schema_extra=schema_extra(cel("!('encrypted' in self)", "must not hold `encrypted`: there is a field for it"), maxProperties=32),
+    )
+    labels: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=dict, description="Labels of the network.", json_schema_extra=schema_extra(own_labels_rule(), maxProperties=64)
+    )
 
 
 class SwarmSpec(ApiModel):
@@ -237,6 +249,13 @@ class SwarmSpec(ApiModel):
     subnet_size: Annotated[int, Field(ge=16, le=29)] = Field(default=24, description="Prefix length of each overlay subnet.")
     data_path_port: Annotated[int, Field(ge=1024, le=49151)] = Field(default=4789, description="UDP port of the VXLAN data path.")
     task_history_limit: Annotated[int, Field(ge=0, le=1000)] = Field(default=5, description="Tasks kept per slot.")
+    heartbeat_seconds: Annotated[int, Field(ge=1, le=300)] = Field(
+        default=5, description="Period in which nodes tell the managers that they are alive; a node is down after three missed ones."
+    )
+    cert_expiry_hours: Annotated[int, Field(ge=1, le=87600)] = Field(default=2160, description="Life of the nodes' certificates; they are renewed in time.")
+    rotate_join_tokens: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Any text. Each change of it makes new join tokens for workers and managers, and the old ones worthless."
+    )
     networks: list[OverlayNetwork] = Field(
         default_factory=list,
         max_length=64,
@@ -257,9 +276,18 @@ class HealthCheckSpec(ApiModel):
 class RemediationSpec(ApiModel):
     """What is done with a failed machine."""
 
-    policy: Literal["Replace", "None"] = Field(default="Replace", description="Replace failed workers, or only report them.")
+    policy: Literal["Replace", "None"] = Field(
+        default="Replace",
+        description="Replace: repair failed machines (restart the engine, join again, start, reboot) and replace those that no repair brings back. None: only report them.",
+    )
     max_unhealthy_percent: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=60, description="No replacement starts while more than this share of the machines is unhealthy at once."
+        default=60, description="No repair or replacement starts while more than this share of the machines is unhealthy at once."
+    )
+    max_concurrent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="How many machines are repaired or replaced at once. Of managers never more than one."
+    )
+    rung_seconds: Annotated[int, Field(ge=5, le=3600)] = Field(
+        default=60, description="How long each repair may take to bring the node back before the next, stronger one is tried."
     )
 
 
@@ -320,6 +348,25 @@ class MachinePhase(StrEnum):
     FAILED = "Failed"
 
 
+class Rung(StrEnum):
+    """Repairs of a machine, from the gentlest to the last."""
+
+    RESTART_ENGINE = "RestartEngine"
+    REJOIN = "Rejoin"
+    START = "Start"
+    SOFT_REBOOT = "SoftReboot"
+    HARD_REBOOT = "HardReboot"
+    REPLACE = "Replace"
+
+
+class MachineRemediation(ApiModel):
+    """The last repair of a machine."""
+
+    rung: Rung = Field(description="What was done last.")
+    attempts: int = Field(default=1, ge=1, description="Repairs since the machine was last healthy for ten minutes; after five it is replaced.")
+    since: str = Field(description="When it was done.", json_schema_extra={"format": "date-time"})
+
+
 class MachineStatus(ApiModel):
     """One machine: a server and its swarm node."""
 
@@ -342,6 +389,7 @@ class MachineStatus(ApiModel):
     engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Docker engine version.")
     host_keys: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=8, description="Pinned ssh host keys (public).")
     engine_configured: bool = Field(default=False, description="The engine has its TLS certificate (managers).")
+    remediation: MachineRemediation | None = Field(default=None, description="The last repair, while it is recent.")
 
 
 class RoleCount(ApiModel):
@@ -372,6 +420,20 @@ class JoinStatus(ApiModel):
     rotated_at: str | None = Field(
         default=None, description="When the worker token was last rotated by the operator.", json_schema_extra={"format": "date-time"}
     )
+    rotated_for: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The spec.swarm.rotateJoinTokens for which the tokens were last rotated."
+    )
+
+
+class OverlayStatus(ApiModel):
+    """An overlay network of `spec.swarm.networks`, or one that was there."""
+
+    name: Annotated[str, Field(max_length=255)] = Field(description="Name of the network in the swarm.")
+    network_id: Annotated[str, Field(max_length=64)] = Field(alias="networkID", description="ID of the network in the swarm.")
+    state: Annotated[str, Field(max_length=16)] = Field(
+        description="Ready; Differs: a network of that name is not as declared and is left alone; Unwanted: it has left the spec and is removed once no service uses it."
+    )
+    message: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Why it is not Ready.")
 
 
 class SwarmClusterStatus(ApiModel):
@@ -393,6 +455,9 @@ class SwarmClusterStatus(ApiModel):
         default=None, alias="engineAPIVersion", description="Engine API version of the leader."
     )
     infrastructure: InfrastructureStatus = Field(default_factory=InfrastructureStatus, description="OpenStack objects in use.")
+    networks: list[OverlayStatus] = Field(
+        default_factory=list, max_length=128, description="Overlay networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
     join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
     nodes: list[MachineStatus] = Field(
         default_factory=list,

@@ -69,7 +69,10 @@ class Reason(StrEnum):
     UNSUPPORTED_FIELD = "UnsupportedField", "The engine's API version can't carry a field; it would be dropped silently."
     NETWORK_NOT_FOUND = "NetworkNotFound", "A network named in the spec does not exist in the swarm."
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound", "A ConfigMap named in the spec does not exist or lacks the key. Create it."
-    MATERIAL_NOT_FOUND = "MaterialNotFound", "A config or secret named in the spec does not exist in the swarm. Create it there, or refer to a ConfigMap or Secret."
+    MATERIAL_NOT_FOUND = (
+        "MaterialNotFound",
+        "A config or secret named in the spec does not exist in the swarm. Create it there, or refer to a ConfigMap or Secret.",
+    )
     MATERIAL_INVALID = "MaterialInvalid", "The content of a ConfigMap or Secret can't become a config or secret of the swarm, or a pull secret can't be read."
     IMAGE_UNRESOLVED = "ImageUnresolved", "The registry did not give the digest of the image; the tag is deployed as it is."
     UPDATING = "Updating", "A rolling update is running."
@@ -84,6 +87,7 @@ class Reason(StrEnum):
     UPDATED = "Updated", "An external object was updated."
     DELETED = "Deleted", "An external object was deleted."
     REPLACED = "Replaced", "A machine is being replaced."
+    REPAIRED = "Repaired", "A repair of a failed machine was tried: its engine restarted, joined again, its server started or rebooted."
     SCALED = "Scaled", "The number of machines or replicas changed."
     TOKEN_ROTATED = "TokenRotated", "Swarm join tokens were rotated."
 

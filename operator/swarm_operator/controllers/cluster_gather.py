@@ -8,19 +8,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 from swarm_operator.api.base import FINALIZER
-from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
 from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port
-from swarm_operator.domain.cluster.guests import ENGINE_PORT, fixed_address, is_up, reachable_address, to_ask
+from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.cluster.remediation import to_probe
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, keypair_name
-from swarm_operator.domain.swarm import SwarmView
+from swarm_operator.domain.swarm import EngineInfo, SwarmView
 from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.compute import Cloud, Clouds
 from swarm_operator.ports.hosts import Hosts
@@ -116,7 +117,9 @@ class Gatherer:
     def gather(self) -> Gathered:
         """Observe. Raises only what Kubernetes itself raises."""
         resource = self._resource
-        observation = ClusterObservation(resource.uid, resource.key.name, resource.generation, resource.deleting, FINALIZER in resource.finalizers)
+        observation = ClusterObservation(
+            resource.uid, resource.key.name, resource.generation, resource.deleting, FINALIZER in resource.finalizers, annotations=resource.annotations
+        )
         cloud_fact = self._open_cloud()
         cloud = cloud_fact.value if isinstance(cloud_fact, Known) else None
         observation = replace(observation, credentials=Known(None) if isinstance(cloud_fact, Known) else cloud_fact, secrets=self._secrets())
@@ -227,9 +230,13 @@ class Gatherer:
         spec = self._spec
         existing, groups = spec.network.existing, spec.security_groups.existing
         needs_external = existing is None or spec.managers.floating_ip.enabled
+        network_id = cloud.resolve("network", existing.network) if existing is not None else None
+        subnet_id = cloud.resolve("subnet", existing.subnet) if existing is not None and existing.subnet is not None else None
+        if network_id is not None and subnet_id is not None and subnet_id not in {s.id for s in cloud.get_subnets(network_id)}:
+            raise ExternalError(ErrorKind.INVALID, "openstack", f"spec.network.existing.subnet: {subnet_id} is no IPv4 subnet of network {network_id}")
         return NetworkReferences(
-            network_id=cloud.resolve("network", existing.network) if existing is not None else None,
-            subnet_id=cloud.resolve("subnet", existing.subnet) if existing is not None and existing.subnet is not None else None,
+            network_id=network_id,
+            subnet_id=subnet_id,
             external_network_id=cloud.resolve("external network", spec.network.external) if needs_external else None,
             security_group_ids=tuple(cloud.resolve("security group", group) for group in groups) if groups is not None else None,
         )
@@ -249,6 +256,8 @@ class Gatherer:
         table = tabulate(self._status, observation, self._clock.now())
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         asked = to_ask(self._spec, machines, observation.swarm)
+        if isinstance(observation.swarm, Known):
+            asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()))
         if cloud is None or self._contents.ssh_private is None:
             return observation, swarm
         for machine in machines:
@@ -259,9 +268,11 @@ class Gatherer:
                 logins.addresses[machine.uid] = address
             if machine.record is not None and machine.record.host_keys:
                 logins.host_keys[machine.uid] = tuple(machine.record.host_keys)
-        through = next((m for m in machines if m.id.role == "Manager" and is_up(m)), None)
+        up = [m for m in machines if m.id.role == "Manager" and is_up(m)]
+        through = next((m for m in up if m.joined), next(iter(up), None))
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
+            logins.direct = frozenset(m.uid for m in up)
         needed = list(asked)
         if asked and through is not None and through.uid not in {m.uid for m in asked} and through.uid not in logins.host_keys:
             needed.insert(0, through)
@@ -273,15 +284,7 @@ class Gatherer:
     def _view(self, observation: ClusterObservation, managers: Sequence[Machine]) -> tuple[ClusterObservation, Swarm | None]:
         """The swarm's own view, through the managers whose engine has its certificate as far as we know (all of them where status was lost)."""
         tls = self._contents.tls
-        endpoints = []
-        for machine in managers:
-            configured = machine.record is None or machine.record.engine_configured
-            address = reachable_address(self._spec, self._resource.uid, machine, observation.networking)
-            if is_up(machine) and configured and address is not None:
-                endpoints.append(f"tcp://{address}:{ENGINE_PORT}")
-        if not endpoints and isinstance(observation.servers, Unknown) and self._status.endpoint is not None:
-            # Nova does not tell us now; the swarm can be seen all the same, and services go on.
-            endpoints = [self._status.endpoint]
+        endpoints = self._endpoints(observation, managers)
         if not endpoints or tls is None:
             return replace(observation, swarm=Unknown(Reason.MANAGER_BOOTSTRAPPING, "no manager is set up yet")), None
         session = self._sessions.publish(self._resource.key, self._resource.uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
@@ -289,11 +292,32 @@ class Gatherer:
         if not isinstance(view, Known):
             return replace(observation, swarm=view), session.swarm
         observation = replace(observation, swarm=view)
-        if any(n.role == "worker" and NODE_LABEL_DRAINED in n.labels for n in view.value.nodes):
+        # Managers that are not schedulable are drained all their life.
+        draining = ("worker", "manager") if self._spec.managers.schedulable else ("worker",)
+        if any(n.role in draining and NODE_LABEL_DRAINED in n.labels for n in view.value.nodes):
             with_tasks: Fact[SwarmView] = self._read(lambda: session.swarm.view(with_tasks=True))
             tasks: Fact[Mapping[str, int]] = Known(dict(with_tasks.value.running_tasks_by_node)) if isinstance(with_tasks, Known) else with_tasks
             observation = replace(observation, tasks=tasks)
+        if overlays.unwanted(self._spec, self._resource.uid, view.value):
+            observation = replace(observation, networks_in_use=self._read(lambda: overlays.used(session.swarm.list_services())))
         return observation, session.swarm
+
+    def _endpoints(self, observation: ClusterObservation, managers: Sequence[Machine]) -> list[str]:
+        """Those of the members, as far as status knows, or of all whose engine is set up; those that were healthy first."""
+        found: list[tuple[bool, bool, str]] = []
+        for machine in managers:
+            record = machine.record
+            address = reachable_address(self._spec, self._resource.uid, machine, observation.networking)
+            if is_up(machine) and address is not None and (record is None or record.engine_configured):
+                found.append((record is None or record.node_id is not None, record is not None and record.phase == MachinePhase.READY, address))
+        members = [(ready, address) for member, ready, address in found if member]
+        chosen = [address for _, address in sorted(members or [(ready, address) for _, ready, address in found], key=lambda entry: not entry[0])]
+        if not chosen and isinstance(observation.servers, Unknown) and self._status.swarm_id is not None:
+            # Nova does not tell us now; the swarm can be seen all the same, and services go on.
+            records = sorted((n for n in self._status.nodes if n.role == "Manager" and n.node_id is not None), key=lambda n: n.phase != MachinePhase.READY)
+            floating = self._spec.managers.floating_ip.enabled
+            chosen = [address for n in records if (address := n.floating_ip if floating else n.address) is not None]
+        return [f"tcp://{address}:{ENGINE_PORT}" for address in chosen]
 
     def _host_keys(self, cloud: Cloud, machine: Machine, logins: GuestLogins) -> Fact[tuple[str, ...]]:
         server = machine.present
@@ -315,7 +339,11 @@ class Gatherer:
 
     def _guest(self, machine: Machine, logins: GuestLogins) -> Guest:
         host = logins.open(machine.uid)
-        engine = host.engine_info()
+        try:
+            engine = host.engine_info()
+        except ExternalError as error:
+            # The guest answers, its engine does not: that is worth knowing.
+            return Guest(EngineInfo("", ENGINE_SILENT, error=error.message))
         if machine.id.role != "Manager" or self._contents.tls is None:
             return Guest(engine)
         addresses = [a for a in (logins.addresses.get(machine.uid), fixed_address(machine)) if a is not None]

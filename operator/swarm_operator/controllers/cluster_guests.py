@@ -23,7 +23,8 @@ IN_FORCE: Final = f"{TLS_DIRECTORY}/in-force"
 
 @dataclass
 class GuestLogins:
-    """Thread safe. `addresses` and `host_keys` are by machine UID; `jump` is the machine UID of the manager that others are reached through, None for direct access."""
+    """Thread safe. `addresses` and `host_keys` are by machine UID; `jump` is the machine UID of the manager that others are reached through, None for direct access;
+    `direct`: machine UIDs whose addresses the operator reaches without it."""
 
     hosts: Hosts
     spec: SwarmClusterSpec
@@ -31,6 +32,7 @@ class GuestLogins:
     addresses: dict[str, str] = field(default_factory=dict)
     host_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     jump: str | None = None
+    direct: frozenset[str] = frozenset()
     _open: dict[str, Host] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -40,7 +42,7 @@ class GuestLogins:
         if address is None:
             raise ExternalError(ErrorKind.UNREACHABLE, "ssh", "the server has no address that can be reached yet")
         target = HostTarget(address, self.spec.ssh.user, self.host_keys.get(machine_uid, ()), self.spec.ssh.port)
-        if self.jump is None or self.jump == machine_uid:
+        if self.jump is None or self.jump == machine_uid or machine_uid in self.direct:
             return target
         if not self.host_keys.get(self.jump):
             raise ExternalError(ErrorKind.UNREACHABLE, "ssh", "the manager's host keys are not known yet", reason=Reason.HOST_KEY_UNVERIFIED)

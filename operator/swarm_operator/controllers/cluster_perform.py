@@ -10,9 +10,9 @@ from swarm_operator.bootstrap.tls import PemPair, issue, new_ca
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, SSH_PUBLIC, ssh_secret_name, tls_secret_name
 from swarm_operator.controllers.cluster_guests import configure_engine
+from swarm_operator.controllers.cluster_repair import repair
 from swarm_operator.domain.cloud import ServerRequest
 from swarm_operator.domain.cluster import steps as s
-from swarm_operator.domain.cluster.guests import MANAGER_PORT
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import (
@@ -23,6 +23,7 @@ from swarm_operator.domain.ownership import (
     description,
     keypair_name,
     object_name,
+    port_part,
     server_metadata,
 )
 from swarm_operator.ports.hosts import SwarmInit
@@ -34,7 +35,9 @@ def perform(action: Action, step: s.Step) -> None:
         _guest(action, step)
     elif isinstance(step, s.SwarmStep):
         _swarm(action, step)
-    elif isinstance(step, s.CreateServer | s.DeleteServer | s.EnsureFloatingIP | s.ExposeJoinToken):
+    elif isinstance(step, s.Repair):
+        repair(action, step, lambda join: _guest(action, join))
+    elif isinstance(step, s.CreatePort | s.CreateServer | s.DeleteServer | s.EnsureFloatingIP | s.ExposeJoinToken):
         _server(action, step)
     elif isinstance(step, s.DeleteInfrastructure | s.RemoveRouterInterface | s.DeleteKeyPair | s.RemoveFinalizer | s.RemoveRule):
         _remove(action, step)
@@ -141,8 +144,14 @@ def _remove(action: Action, step: s.Step) -> None:
 def _server(action: Action, step: s.Step) -> None:
     match step:
         case s.ExposeJoinToken():
-            action.status = action.status.model_copy(update={"join": JoinStatus(token_exposed=True, rotated_at=action.status.join.rotated_at)})
+            action.status = action.status.model_copy(update={"join": action.status.join.model_copy(update={"token_exposed": True})})
             action.write_status()
+        case s.CreatePort(machine):
+            facts, uid = action.status.infrastructure, machine.uid(action.uid)
+            network, subnet = _id(facts.network_id, "network"), _id(facts.subnet_id, "subnet")
+            described = description(action.uid, action.name, port_part(uid))
+            made = action.cloud.create_port(machine.server_name(action.name), described, network, subnet, tuple(facts.security_group_ids))
+            action.objects.event(action.resource, Reason.CREATED, f"port {made} for {machine.server_name(action.name)}")
         case s.CreateServer():
             _create_server(action, step)
         case s.DeleteServer(evidence, machine_uid, reason, because):
@@ -165,13 +174,13 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
             hostname=machine.server_name(action.name),
             engine=action.spec.engine,
             authorized_keys=action.spec.ssh.authorized_keys,
-            join=MetadataJoin() if step.join_address is not None else None,
+            join=MetadataJoin() if step.join_addresses else None,
         )
     except ValueError as error:
         raise ExternalError(ErrorKind.INVALID, "openstack", str(error), reason=Reason.INVALID_SPEC) from error
     metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine)}
-    if step.join_address is not None:
-        metadata |= {JOIN_MANAGER: f"{step.join_address}:{MANAGER_PORT}", JOIN_TOKEN: action.swarm.join_token("worker")}
+    if step.join_addresses:
+        metadata |= {JOIN_MANAGER: ",".join(step.join_addresses), JOIN_TOKEN: action.swarm.join_token("worker")}
     request = ServerRequest(
         name=machine.server_name(action.name),
         flavor_id=step.flavor_id,
@@ -183,6 +192,7 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         user_data=user_data,
         config_drive=template.config_drive,
         availability_zone=template.availability_zone,
+        port_id=step.port_id,
     )
     server_id = action.cloud.create_server(request)
     action.set_machine(uid, server_id=server_id, phase=MachinePhase.BUILDING, phase_since=action.now())
@@ -217,12 +227,16 @@ def _guest(action: Action, step: s.GuestStep) -> None:
             action.set_machine(uid, engine_configured=True)
         case s.InitSwarm(_, uid, server_id, advertise):
             _init_swarm(action, uid, server_id, advertise)
-        case s.JoinNode(_, uid, advertise, manager, leave_first):
+        case s.JoinNode(_, uid, advertise, managers, leave_first):
             host = logins.open(uid)
-            token = action.swarm.join_token("worker")
+            token = action.swarm.join_token("manager" if isinstance(step, s.JoinManager) else "worker")
+            if isinstance(step, s.JoinManager):
+                action.cloud.update_server_metadata(step.server_id, {SWARM_STARTED: "started"})
             if leave_first:
                 host.swarm_leave(force=True)
-            host.swarm_join([manager], token, advertise)
+            host.swarm_join(list(managers), token, advertise)
+            if isinstance(step, s.JoinManager):
+                action.objects.event(action.resource, Reason.CREATED, f"manager {step.machine.server_name(action.name)} has joined")
         case _:
             raise AssertionError(f"no way to perform {step}")
 
@@ -251,18 +265,36 @@ def _swarm(action: Action, step: s.SwarmStep) -> None:
             node = evidence.value
             swarm.update_node(node.id, node.version, role=node.role, availability="drain", labels={**node.labels, NODE_LABEL_DRAINED: at})
             action.objects.event(action.resource, Reason.NODES_DRAINING, f"node {node.hostname}: {because}")
+        case s.DemoteManager(evidence, because):
+            node = evidence.value
+            swarm.update_node(node.id, node.version, role="worker", availability=node.availability, labels=node.labels)
+            action.objects.event(action.resource, Reason.SCALED, f"manager {node.hostname} is demoted: {because}")
         case s.RemoveNode(evidence, _, because):
             swarm.remove_node(evidence.value.id, force=True)
             action.objects.event(action.resource, Reason.DELETED, f"node {evidence.value.hostname} ({evidence.value.id}): {because}")
-        case s.CreateOverlay(name, attachable, encrypted, subnet):
-            swarm.create_network(name, attachable=attachable, encrypted=encrypted, subnet=subnet, labels={})
-        case s.RotateToken():
-            swarm.rotate_join_token("worker")
-            action.objects.event(action.resource, Reason.TOKEN_ROTATED, "worker join token")
+        case s.CreateOverlay(network):
+            swarm.create_network(
+                network.name,
+                attachable=network.attachable,
+                encrypted=network.encrypted,
+                internal=network.internal,
+                subnet=network.subnet,
+                driver_opts=network.driver_opts,
+                labels=overlays.labels(network, action.resource.uid),
+            )
+        case s.RemoveOverlay(_, network_id, name):
+            swarm.remove_network(network_id)
+            action.objects.event(action.resource, Reason.DELETED, f"network {name} of the swarm: not in the spec any more")
+        case s.UpdateSwarm(settings):
+            swarm.update_settings(settings)
+            action.objects.event(action.resource, Reason.UPDATED, "settings of the swarm")
+        case s.RotateToken(role):
+            swarm.rotate_join_token(role)
+            action.objects.event(action.resource, Reason.TOKEN_ROTATED, f"{role} join token")
         case s.ClearJoinMetadata(server_ids):
             for server_id in server_ids:
                 action.cloud.delete_server_metadata(server_id, [JOIN_TOKEN, JOIN_MANAGER])
-        case s.TokenRotated():
-            action.status = action.status.model_copy(update={"join": JoinStatus(token_exposed=False, rotated_at=action.now())})
+        case s.TokenRotated(nonce):
+            action.status = action.status.model_copy(update={"join": JoinStatus(token_exposed=False, rotated_at=action.now(), rotated_for=nonce)})
         case _:
             raise AssertionError(f"no way to perform {step}")

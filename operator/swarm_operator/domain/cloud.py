@@ -41,6 +41,8 @@ class ServerRequest:
     user_data: str = field(repr=False)
     config_drive: bool = False
     availability_zone: str | None = None
+    port_id: str | None = None
+    """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class OwnedNetworking:
     routers: tuple[Router, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     floating_ips: tuple[FloatingIP, ...] = ()
+    ports: tuple[Port, ...] = ()
 
 
 ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair"]

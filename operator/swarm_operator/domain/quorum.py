@@ -17,6 +17,43 @@ def tolerance(managers: int) -> int:
     return max(0, managers - majority(managers))
 
 
+def raft_members(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes that count in raft: managers, reachable or not, and those whose demotion is not through yet."""
+    return [node for node in nodes if node.role == "manager" or node.reachability]
+
+
+def in_transition(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes whose promotion or demotion is under way: nothing else is changed meanwhile."""
+    return [
+        node
+        for node in nodes
+        if (node.role == "manager" and node.state == "ready" and node.reachability not in ("reachable", "unreachable"))
+        or (node.role != "manager" and node.reachability)
+    ]
+
+
+def may_join(nodes: Iterable[Node]) -> bool:
+    """Whether one more manager, which answers us but not raft yet, may join. With a dead member it may only where the majority of the larger group holds without it;
+    with none it may always: the first step from one manager to three has no other way (swarmkit itself checks that it can reach the newcomer)."""
+    members = raft_members(nodes)
+    reachable = sum(node.reachability == "reachable" for node in members)
+    return bool(members) and (reachable == len(members) or survives(len(members), reachable, added=1))
+
+
+def may_leave(nodes: Iterable[Node], leaving: Node) -> bool:
+    """Whether a majority of the members that remain is reachable when `leaving` is demoted. Never true of the last one."""
+    rest = [node for node in raft_members(nodes) if node.id != leaving.id]
+    return sum(node.reachability == "reachable" for node in rest) >= majority(len(rest)) if rest else False
+
+
+def may_be_disturbed(nodes: Iterable[Node], node: Node) -> bool:
+    """Whether `node` may be out for a while (its engine restarts, its server reboots) and stay a member."""
+    members = raft_members(nodes)
+    reachable = sum(n.reachability == "reachable" for n in members)
+    lost = int(any(n.id == node.id and n.reachability == "reachable" for n in members))
+    return survives(len(members), reachable, lost=lost)
+
+
 def is_quorate(nodes: Iterable[Node]) -> bool:
     """Whether the managers among `nodes` have a reachable majority and a leader. Unreachable managers still count as members."""
     managers = [node for node in nodes if node.role == "manager"]

@@ -38,6 +38,8 @@ class OverlayInfo:
     attachable: bool = False
     encrypted: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    internal: bool = False
+    subnets: tuple[str, ...] = ()
 
 
 MaterialKind = Literal["Config", "Secret"]
@@ -63,6 +65,15 @@ class ImageManifest:
 
 
 @dataclass(frozen=True)
+class SwarmSettings:
+    """What of SwarmSpec can be changed on a live swarm (Docker Engine API, `POST /swarm/update`)."""
+
+    task_history_limit: int
+    heartbeat_seconds: int
+    cert_expiry_hours: int
+
+
+@dataclass(frozen=True)
 class SwarmView:
     """One manager's complete answer: `GET /nodes`, and what `GET /info` and `GET /networks` say of the swarm."""
 
@@ -73,6 +84,8 @@ class SwarmView:
     """Tasks wanted and running, by node id, of services that are not global: what a drain waits for. Filled only while a node drains."""
     engine_version: str = ""
     engine_api_version: str = ""
+    settings: SwarmSettings | None = None
+    """None where the engine does not tell."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmSettings, SwarmView
 from swarm_operator.ports.swarm import Json, Swarm, SwarmEvent, Swarms, TlsMaterial
 from swarm_operator.telemetry.requests import Observe, observed
 
@@ -92,9 +92,29 @@ class ObservedSwarm:
         with observed(self._observe, SYSTEM, "rotate_join_token"):
             self._inner.rotate_join_token(role)
 
-    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str:
+    def update_settings(self, settings: SwarmSettings) -> None:
+        with observed(self._observe, SYSTEM, "update_settings"):
+            self._inner.update_settings(settings)
+
+    def create_network(
+        self,
+        name: str,
+        *,
+        attachable: bool,
+        encrypted: bool,
+        subnet: str | None,
+        labels: dict[str, str],
+        internal: bool = False,
+        driver_opts: dict[str, str] | None = None,
+    ) -> str:
         with observed(self._observe, SYSTEM, "create_network"):
-            return self._inner.create_network(name, attachable=attachable, encrypted=encrypted, subnet=subnet, labels=labels)
+            return self._inner.create_network(
+                name, attachable=attachable, encrypted=encrypted, subnet=subnet, labels=labels, internal=internal, driver_opts=driver_opts
+            )
+
+    def remove_network(self, network_id: str) -> None:
+        with observed(self._observe, SYSTEM, "remove_network"):
+            self._inner.remove_network(network_id)
 
     def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
         return self._inner.events(timeout=timeout)

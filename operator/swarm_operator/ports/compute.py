@@ -49,6 +49,12 @@ class Cloud(Protocol):
     def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
         """Delete metadata keys; missing ones are no error."""
 
+    def start_server(self, server_id: str) -> None:
+        """Start one that is SHUTOFF. CONFLICT when it is in a state that forbids it."""
+
+    def reboot_server(self, server_id: str, *, hard: bool) -> None:
+        """Soft: by the guest's own means. Hard: as a reset button; starts one that is off. CONFLICT when it is in a state that forbids it."""
+
     def console_output(self, server_id: str) -> str:
         """The console log, as far as Nova keeps it."""
 
@@ -71,6 +77,9 @@ class Cloud(Protocol):
     def create_security_group(self, name: str, description: str) -> str: ...
     def create_security_rule(self, group_id: str, rule: SecurityRule) -> str: ...
     def delete_security_rule(self, rule_id: str) -> None: ...
+    def create_port(self, name: str, description: str, network_id: str, subnet_id: str, security_group_ids: Sequence[str]) -> str:
+        """A port with one fixed address out of the subnet; the id."""
+
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP: ...
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None: ...
     def delete_floating_ip(self, floating_ip_id: str) -> None: ...

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmSettings, SwarmView
 
 Json = dict[str, Any]
 
@@ -79,7 +79,23 @@ class Swarm(Protocol):
         """The worker or manager join token. Secret."""
 
     def rotate_join_token(self, role: str) -> None: ...
-    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str: ...
+    def update_settings(self, settings: SwarmSettings) -> None:
+        """Change these settings of the swarm and no other."""
+
+    def create_network(
+        self,
+        name: str,
+        *,
+        attachable: bool,
+        encrypted: bool,
+        subnet: str | None,
+        labels: dict[str, str],
+        internal: bool = False,
+        driver_opts: dict[str, str] | None = None,
+    ) -> str: ...
+    def remove_network(self, network_id: str) -> None:
+        """DELETE; already gone is no error. INVALID while something is attached to it."""
+
     def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
         """The event stream; None as a heartbeat about every `timeout` seconds without an event. Ends or raises when the connection breaks."""
 

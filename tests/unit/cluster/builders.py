@@ -100,7 +100,9 @@ def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
         subnets=(Subnet("sub", "s", description(UID, "demo", "subnet"), "net", "10.20.0.0/24"),),
         routers=(Router("rtr", "r", description(UID, "demo", "router"), "ext", ("sub",)),),
         security_groups=(SecurityGroup("grp", "g", description(UID, "demo", "security-group"), rules),),
-        floating_ips=tuple(FloatingIP(f"fip-{n}", f"198.51.100.{n}", f"port-{n}", description(UID, "demo", f"fip/{m.uid(UID)}")) for n, m in enumerate(holders)),
+        floating_ips=tuple(
+            FloatingIP(f"fip-{n}", f"198.51.100.{n}", f"port-{n}", description(UID, "demo", f"fip/{m.uid(UID)}")) for n, m in enumerate(holders)
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from swarm_operator.api.cluster import MachinePhase
+from swarm_operator.api.cluster import MachinePhase, MachineRemediation, MachineStatus, Rung
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import OwnedNetworking, Port
 from swarm_operator.domain.cluster import steps as s
@@ -14,7 +14,7 @@ from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.infrastructure import normal, wanted_rules
 from swarm_operator.domain.facts import Known, Unknown
-from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED
+from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED, MachineId
 from swarm_operator.domain.quorum import is_quorate, majority, survives, tolerance
 from unit.cluster.builders import MANAGER, NOW, UID, ago, node, observation, record, server, spec, status, worker
 from unit.cluster.test_decide_creation import kinds, ready_of
@@ -74,11 +74,21 @@ def down(since: float, quorate_for: float = 1000) -> tuple[object, object]:
     return decide(wanted, before, observation(wanted, [*map(server, ALL)], nodes), NOW), before
 
 
-def test_a_down_worker_is_replaced_after_its_grace() -> None:
+def repaired(plan: object) -> list[tuple[str, str]]:
+    return [(x.evidence.value.id, x.rung.value) for x in plan.steps if isinstance(x, s.Repair)]  # type: ignore[attr-defined]
+
+
+def test_a_down_worker_is_repaired_after_its_grace() -> None:
     early, _ = down(50)
-    assert removed(early) == [] and early.requeue_after == 10  # type: ignore[attr-defined]
-    assert removed(down(61)[0]) == [server(worker(1)).id]
-    assert removed(down(500, quorate_for=30)[0]) == [], "the clock runs from when the swarm could be seen"
+    assert early.steps == () and early.requeue_after == 10  # type: ignore[attr-defined]
+    assert repaired(down(61)[0]) == [(server(worker(1)).id, "HardReboot")], "its guest is silent"
+    assert down(500, quorate_for=30)[0].steps == (), "the clock runs from when the swarm could be seen"  # type: ignore[attr-defined]
+
+
+def rebooted(machine: MachineId, ago_seconds: float, since: float = 500) -> MachineStatus:
+    """A record of a machine that is down and was rebooted `ago_seconds` ago."""
+    last = MachineRemediation(rung=Rung.HARD_REBOOT, attempts=1, since=ago(ago_seconds))
+    return record(machine, MachinePhase.DOWN, since=since, remediation=last)
 
 
 def test_only_one_is_replaced_at_a_time() -> None:
@@ -88,7 +98,15 @@ def test_only_one_is_replaced_at_a_time() -> None:
     nodes = [node(MANAGER), *(node(worker(n), "down" if n in bad else "ready") for n in range(4))]
     before = status(record(MANAGER), *(record(worker(n), MachinePhase.DOWN if n in bad else MachinePhase.READY, since=500) for n in range(4)))
     plan = decide(wanted, before, observation(wanted, [*map(server, machines)], nodes), NOW)
-    assert removed(plan) == [server(worker(1)).id]
+    assert repaired(plan) == [(server(worker(1)).id, "HardReboot")]
+    before = status(record(MANAGER), record(worker(0)), rebooted(worker(1), 30), record(worker(2), MachinePhase.DOWN, since=500), record(worker(3)))
+    plan = decide(wanted, before, observation(wanted, [*map(server, machines)], nodes), NOW)
+    assert plan.steps == () and plan.requeue_after is not None, "the reboot of the first has its time, and the second waits"
+    two = wanted.model_copy(update={"remediation": wanted.remediation.model_copy(update={"max_concurrent": 2})})
+    assert repaired(decide(two, before, observation(wanted, [*map(server, machines)], nodes), NOW)) == [(server(worker(2)).id, "HardReboot")]
+    before = status(record(MANAGER), record(worker(0)), rebooted(worker(1), 61), record(worker(2), MachinePhase.DOWN, since=500), record(worker(3)))
+    plan = decide(wanted, before, observation(wanted, [*map(server, machines)], nodes), NOW)
+    assert removed(plan) == [server(worker(1)).id] and repaired(plan) == []
     # While the second incarnation of slot 1 boots, slot 2 waits.
     machines[2] = worker(1, 2)
     nodes = [node(MANAGER), node(worker(0)), node(worker(2), "down"), node(worker(3))]

@@ -51,7 +51,7 @@ def test_metadata_join_waits_for_the_manager_and_notes_the_exposure_first() -> N
     up = observation(wanted, [server(MANAGER)], [node(MANAGER)])
     plan = decide(wanted, status(record(MANAGER)), up, NOW)
     assert kinds(plan) == ["ExposeJoinToken", "CreateServer", "CreateServer"]
-    assert {x.join_address for x in plan.steps if isinstance(x, s.CreateServer)} == {"10.20.0.10"}
+    assert {x.join_addresses for x in plan.steps if isinstance(x, s.CreateServer)} == {("10.20.0.10:2377",)}
 
 
 def test_token_is_rotated_after_the_batch() -> None:
@@ -107,7 +107,7 @@ def test_workers_join_over_ssh_and_leave_old_swarms_first() -> None:
     guests = {worker(0).uid(UID): guest(worker(0)), worker(1).uid(UID): guest(worker(1), "active", swarm_id="old", node_id="x")}
     plan = decide(wanted, status(*records), observation(wanted, servers, [node(MANAGER)], guests=guests), NOW)
     joins = [x for x in plan.steps if isinstance(x, s.JoinNode)]
-    assert [(x.machine, x.manager, x.leave_first) for x in joins] == [(worker(0), "10.20.0.10:2377", False), (worker(1), "10.20.0.10:2377", True)]
+    assert [(x.machine, x.managers, x.leave_first) for x in joins] == [(worker(0), ("10.20.0.10:2377",), False), (worker(1), ("10.20.0.10:2377",), True)]
 
 
 def test_steady_cluster_has_no_steps() -> None:

@@ -65,6 +65,17 @@ def test_create_server_body(fake: Any, cloud: OpenStackCloud) -> None:
     assert sent.headers["User-Agent"].startswith("swarm-operator/")
 
 
+def test_a_server_on_a_port_of_ours_names_the_port_only(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NEUTRON}/ports", Answer(201, {"port": {"id": "p"}}))
+    fake.on("POST", f"{NOVA}/servers", Answer(202, {"server": {"id": "new"}}))
+    assert cloud.create_port("demo-0", "ours", "net", "sub", ("g1",)) == "p"
+    cloud.create_server(ServerRequest("demo-0", "flavor", "image", "net", "key", ("g1",), {}, "", port_id="p"))
+    (port,), (server,) = fake.asked("POST", f"{NEUTRON}/ports"), fake.asked("POST", f"{NOVA}/servers")
+    assert port.body == {"port": {"name": "demo-0", "description": "ours", "network_id": "net", "fixed_ips": [{"subnet_id": "sub"}], "security_groups": ["g1"]}}
+    assert server.body["server"]["networks"] == [{"port": "p"}]
+    assert "security_groups" not in server.body["server"]
+
+
 def test_servers_are_listed_over_all_pages_once_and_told_apart_by_metadata(fake: Any, cloud: OpenStackCloud) -> None:
     def page(request: Request) -> Answer:
         marker = int(request.query.get("marker", ["0"])[0])
@@ -106,6 +117,21 @@ def test_a_write_ends_the_cache(fake: Any, cloud: OpenStackCloud) -> None:
     assert len(cloud.list_servers("c")) == 1
     cloud.delete_server("s1")
     assert cloud.list_servers("c") == ()
+
+
+def test_start_and_reboot_are_actions_of_nova(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NOVA}/servers/s1/action", Answer(202))
+    fake.on("GET", f"{NOVA}/servers/detail", [Answer(200, {"servers": [server(1)]}), Answer(200, {"servers": []})])
+    cloud.list_servers("c")
+    cloud.start_server("s1")
+    cloud.reboot_server("s1", hard=False)
+    cloud.reboot_server("s1", hard=True)
+    assert [r.body for r in fake.asked("POST", f"{NOVA}/servers/s1/action")] == [{"os-start": None}, {"reboot": {"type": "SOFT"}}, {"reboot": {"type": "HARD"}}]
+    assert cloud.list_servers("c") == (), "the status is another now"
+    fake.on("POST", f"{NOVA}/servers/s1/action", Answer(409, {"conflictingRequest": {"message": "Cannot 'start' instance s1 while it is in vm_state active"}}))
+    with pytest.raises(ExternalError, match="vm_state active") as caught:
+        cloud.start_server("s1")
+    assert caught.value.kind is ErrorKind.CONFLICT
 
 
 def test_threads_share_a_listing(fake: Any, cloud: OpenStackCloud) -> None:
@@ -159,15 +185,18 @@ def test_owned_networking_is_told_by_description(fake: Any, cloud: OpenStackClou
         ports=[
             {"id": "p1", "network_id": "n1", "device_id": "r1", "device_owner": "network:router_interface", "fixed_ips": [{"subnet_id": "sn1", "ip_address": "10.0.0.1"}]},
             {"id": "p2", "network_id": "ext", "device_id": "r1", "device_owner": "network:router_gateway", "fixed_ips": [{"subnet_id": "ext-s", "ip_address": "198.51.100.2"}]},
+            {"id": "p3", "network_id": "n1", "device_id": "", "device_owner": "", "fixed_ips": [], "description": description("c", "demo", "port/m")},
+            {"id": "p4", "network_id": "n1", "device_id": "", "device_owner": "", "fixed_ips": [], "description": description("d", "demo", "port/m")},
         ],
     )  # fmt: skip
     owned = cloud.list_owned_networking("c")
     assert [n.id for n in owned.networks] == ["n1"]
     assert (owned.routers[0].external_network_id, owned.routers[0].subnet_ids) == ("ext", ("sn1",))
+    assert [p.id for p in owned.ports] == ["p3"]
     assert cloud.list_owned_networking("nobody").networks == ()
     assert all(request.query["project_id"] == ["project-1"] for request in fake.asked("GET", f"{NEUTRON}/networks"))
-    assert fake.asked("GET", f"{NEUTRON}/ports")[0].query["device_id"] == ["r1"]
-    assert len(fake.asked("GET", f"{NEUTRON}/ports")) == 1, "without a router of its own a cluster costs no port listing"
+    of_routers = [request for request in fake.asked("GET", f"{NEUTRON}/ports") if "device_id" in request.query]
+    assert [request.query["device_id"] for request in of_routers] == [["r1"]], "without a router of its own a cluster costs no listing of router ports"
 
 
 def test_one_collection_that_fails_fails_the_whole(fake: Any, cloud: OpenStackCloud) -> None:

@@ -13,12 +13,14 @@ from swarm_operator.adapters.docker.transport import Transport, timed_out, trans
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
-from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, Node, OverlayInfo, SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, Node, OverlayInfo, SwarmSettings, SwarmView
 from swarm_operator.ports.swarm import Json, Swarm, SwarmEvent, TlsMaterial
 
 _PREDEFINED = ("host", "bridge")
 _ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 _MATERIALS: dict[MaterialKind, str] = {"Config": "/configs", "Secret": "/secrets"}
+_SECOND = 1_000_000_000
+"""In nanoseconds, the unit of durations in SwarmSpec."""
 _EVENT_TYPES = ("service", "node", "network", "secret", "config")
 
 
@@ -54,6 +56,7 @@ class DockerSwarm:
             running_tasks_by_node=self._running_by_node() if with_tasks else {},
             engine_version=str(version.get("Version", "")),
             engine_api_version=str(version.get("ApiVersion", "")),
+            settings=_settings((swarm.get("Cluster") or {}).get("Spec")),
         )
 
     def list_services(self) -> list[Json]:
@@ -149,18 +152,40 @@ class DockerSwarm:
         flags: dict[str, Any] = {"rotateManagerToken" if role.lower() == "manager" else "rotateWorkerToken": "true"}
         self._http.post("/swarm/update", swarm["Spec"], version=swarm["Version"]["Index"], **flags)
 
-    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str]) -> str:
+    def update_settings(self, settings: SwarmSettings) -> None:
+        swarm = self._http.get("/swarm")
+        spec = swarm["Spec"]
+        spec.setdefault("Orchestration", {})["TaskHistoryRetentionLimit"] = settings.task_history_limit
+        spec.setdefault("Dispatcher", {})["HeartbeatPeriod"] = settings.heartbeat_seconds * _SECOND
+        spec.setdefault("CAConfig", {})["NodeCertExpiry"] = settings.cert_expiry_hours * 3600 * _SECOND
+        self._http.post("/swarm/update", spec, version=swarm["Version"]["Index"])
+
+    def create_network(
+        self,
+        name: str,
+        *,
+        attachable: bool,
+        encrypted: bool,
+        subnet: str | None,
+        labels: dict[str, str],
+        internal: bool = False,
+        driver_opts: dict[str, str] | None = None,
+    ) -> str:
         body: Json = {
             "Name": name,
             "Driver": "overlay",
             "Attachable": attachable,
             "CheckDuplicate": True,
             "Labels": labels,
-            "Options": {"encrypted": ""} if encrypted else {},
+            "Internal": internal,
+            "Options": {**(driver_opts or {}), **({"encrypted": ""} if encrypted else {})},
         }
         if subnet is not None:
             body["IPAM"] = {"Driver": "default", "Config": [{"Subnet": subnet}]}
         return str(self._http.post("/networks/create", body)["Id"])
+
+    def remove_network(self, network_id: str) -> None:
+        self._gone_is_fine(f"/networks/{quote(network_id, safe='')}")
 
     def close(self) -> None:
         self._http.close()
@@ -208,6 +233,15 @@ def _filters(**filters: list[str]) -> str:
     return json.dumps(filters)
 
 
+def _settings(spec: Json | None) -> SwarmSettings | None:
+    """None where a part is not told."""
+    try:
+        history, beat, expiry = spec["Orchestration"]["TaskHistoryRetentionLimit"], spec["Dispatcher"]["HeartbeatPeriod"], spec["CAConfig"]["NodeCertExpiry"]  # type: ignore[index]
+        return SwarmSettings(int(history), int(beat) // _SECOND, int(expiry) // (3600 * _SECOND))
+    except (KeyError, TypeError):
+        return None
+
+
 def _node(raw: Json) -> Node:
     spec, description, status = raw.get("Spec") or {}, raw.get("Description") or {}, raw.get("Status") or {}
     manager = raw.get("ManagerStatus") or {}
@@ -247,6 +281,8 @@ def _network(raw: Json) -> OverlayInfo:
         attachable=bool(raw.get("Attachable", False)),
         encrypted="encrypted" in options,
         labels=dict(raw.get("Labels") or {}),
+        internal=bool(raw.get("Internal", False)),
+        subnets=tuple(str(entry["Subnet"]) for entry in (raw.get("IPAM") or {}).get("Config") or () if entry.get("Subnet")),
     )
 
 

@@ -43,13 +43,15 @@ class ComputeCalls:
             "name": request.name,
             "flavorRef": request.flavor_id,
             "imageRef": request.image_id,
-            "networks": [{"uuid": request.network_id}],
+            "networks": [{"uuid": request.network_id} if request.port_id is None else {"port": request.port_id}],
             "key_name": request.key_name,
             "security_groups": [{"name": group} for group in request.security_groups],  # Nova takes an id here as well as a name
             "metadata": request.metadata,
             "user_data": base64.b64encode(request.user_data.encode()).decode(),
             "config_drive": request.config_drive,
         }
+        if request.port_id is not None:
+            del server["security_groups"]  # the port has them; Nova would refuse or ignore others
         if request.availability_zone is not None:
             server["availability_zone"] = request.availability_zone
         try:
@@ -75,6 +77,20 @@ class ComputeCalls:
             self._delete_nova(
                 f"/servers/{_segment(server_id)}/metadata/{_segment(key)}", "server.metadata.delete", f"delete metadata {key} of server {server_id}"
             )
+        self._servers.invalidate()
+
+    def start_server(self, server_id: str) -> None:
+        """See `ports.compute.Cloud`."""
+        self._action(server_id, "start", {"os-start": None})
+
+    def reboot_server(self, server_id: str, *, hard: bool) -> None:
+        """See `ports.compute.Cloud`."""
+        self._action(server_id, "reboot", {"reboot": {"type": "HARD" if hard else "SOFT"}})
+
+    def _action(self, server_id: str, name: str, body: Json) -> None:
+        """Nova answers an action with 202 and nothing in it."""
+        path, what = f"/servers/{_segment(server_id)}/action", f"{name} server {server_id}"
+        self._api.call("compute", "POST", path, operation=f"compute.server.{name}", what=what, effect=Effect.WRITE, json=body, microversion=BASE)
         self._servers.invalidate()
 
     def console_output(self, server_id: str) -> str:

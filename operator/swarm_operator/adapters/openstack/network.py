@@ -43,6 +43,7 @@ class NetworkCalls:
             routers=tuple(convert.router(item, ports) for item in routers),
             security_groups=tuple(convert.security_group(item) for item in mine(everything.security_groups)),
             floating_ips=tuple(convert.floating_ip(item) for item in mine(everything.floating_ips)),
+            ports=tuple(convert.port(item) for item in mine(everything.ports)),
         )
 
     def get_network(self, network_id: str) -> Network:
@@ -137,6 +138,17 @@ class NetworkCalls:
         """Already gone is no error."""
         self._delete_neutron("security-group-rules", "security_group_rule", rule_id)
 
+    def create_port(self, name: str, description: str, network_id: str, subnet_id: str, security_group_ids: Sequence[str]) -> str:
+        """The id."""
+        fields = {
+            "name": name,
+            "description": description,
+            "network_id": network_id,
+            "fixed_ips": [{"subnet_id": subnet_id}],
+            "security_groups": list(security_group_ids),
+        }
+        return self._create("ports", "port", fields)
+
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
         """A new address, bound to the port where one is given."""
         fields: Json = {"floating_network_id": external_network_id, "description": description}
@@ -183,7 +195,7 @@ class NetworkCalls:
     def _fetch_project(self) -> _Project:
         scope = self._scope()
         return _Project(
-            *(self._list(collection, scope, f"list {collection}") for collection in ("networks", "subnets", "routers", "security-groups", "floatingips"))
+            *(self._list(collection, scope, f"list {collection}") for collection in ("networks", "subnets", "routers", "security-groups", "floatingips", "ports"))
         )
 
     def _router_ports(self, router_ids: list[str]) -> list[Json]:
@@ -234,9 +246,10 @@ class NetworkCalls:
 class _Project:
     """Raw listings of one project."""
 
-    def __init__(self, networks: list[Json], subnets: list[Json], routers: list[Json], security_groups: list[Json], floating_ips: list[Json]) -> None:
+    def __init__(self, networks: list[Json], subnets: list[Json], routers: list[Json], security_groups: list[Json], floating_ips: list[Json], ports: list[Json]) -> None:
         self.networks = networks
         self.subnets = subnets
         self.routers = routers
         self.security_groups = security_groups
         self.floating_ips = floating_ips
+        self.ports = ports

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import Rung, SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.deletion import decide_deletion
-from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, plan_guests
+from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, manager_addresses, plan_guests
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, floating_ip_steps, plan_infrastructure
+from swarm_operator.domain.cluster.machine_ports import needs_port, port_of, port_steps
 from swarm_operator.domain.cluster.machines import MachineTable, tabulate
+from swarm_operator.domain.cluster.managers import change_managers
 from swarm_operator.domain.cluster.membership import Membership, dangling, select, swarm_started
-from swarm_operator.domain.cluster.nodes import Removal, overlays, remove_machines, rotation, set_nodes
+from swarm_operator.domain.cluster.nodes import Removal, remove_machines, rotation, set_nodes, swarm_settings
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.status import observed_status
-from swarm_operator.domain.cluster.steps import CreateServer, ExposeJoinToken, RemoveNode, Step
+from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
 from swarm_operator.domain.facts import Known, Unknown
+from swarm_operator.domain.quorum import tolerance
 
 BUSY_SECONDS = 2.0
 JOINING_SECONDS = 1.0
@@ -40,7 +44,10 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     guests = plan_guests(spec, status, observation, membership.keep)
     lost = guests.lost or _lost(status, observation, membership)
     removal = remove_machines(spec, observation, table, membership.remove, remediation, now)
-    steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost, now)
+    change = change_managers(spec, observation, table, membership.keep, _managers_missing(membership), guests.joins, now)
+    steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
+    if lost is None:
+        steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests))
     if spec.paused:
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
@@ -61,10 +68,31 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    requeue = _requeue(
-        steady, bool(steps) or _busy(observation, membership, remediation, lost), status.swarm_id is not None, observation, membership, remediation
-    )
+    busy = bool(steps) or bool(change.waiting) or _busy(observation, membership, remediation, lost)
+    requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
+
+
+def _managers_missing(membership: Membership) -> bool:
+    return any(m.role == "Manager" for m in (*membership.create, *membership.waiting))
+
+
+def _repairs(observation: ClusterObservation, table: MachineTable, remediation: Remediation, guests: GuestPlan) -> list[Step]:
+    """The rungs that are to be tried now."""
+    steps: list[Step] = []
+    for machine in table.machines:
+        chosen, server = remediation.repairs.get(machine.uid), machine.present
+        if chosen is None or chosen.rung is None or server is None:
+            continue
+        join = None
+        if chosen.rung is Rung.REJOIN:
+            address = fixed_address(machine)
+            if address is None or not guests.managers:
+                continue
+            join = JoinNode(machine.id, machine.uid, address, guests.managers, leave_first=True)
+        because = remediation.failures[machine.uid].message
+        steps.append(Repair(Known(server), machine.uid, chosen.rung, chosen.attempts, because, join))
+    return steps
 
 
 def _wanted(observation: ClusterObservation, membership: Membership) -> frozenset[str]:
@@ -87,7 +115,7 @@ def _steps(
     """All steps in order: what others build on first, what destroys last. Also why a server can't be asked for, if so."""
     steps: list[Step] = [*infrastructure.steps]
     creates, refused = _creates(spec, observation, membership, infrastructure)
-    if any(s.join_address is not None for s in creates) and not status.join.token_exposed:
+    if any(isinstance(s, CreateServer) and s.join_addresses for s in creates) and not status.join.token_exposed:
         steps.append(ExposeJoinToken())
     steps += creates
     if lost is not None:
@@ -96,10 +124,12 @@ def _steps(
     alive = frozenset(m.uid for m in table.machines if not m.gone) | _wanted(observation, membership)
     if isinstance(observation.servers, Known):
         steps += floating_ip_steps(spec, observation, membership.keep, alive)
+        steps += port_steps(observation, alive)
     steps += guests.steps
     if isinstance(observation.swarm, Known):
-        steps += overlays(spec, observation.swarm.value)
-        steps += set_nodes(spec, membership.keep, now)
+        steps += overlays(spec, observation.uid, observation.swarm.value, observation.networks_in_use)
+        steps += swarm_settings(spec, observation.swarm.value)
+        steps += set_nodes(spec, observation.swarm.value, membership.keep, now)
         if not creates and not membership.create:
             steps += rotation(spec, status, observation, table, now)
     steps += removal.steps
@@ -110,11 +140,11 @@ def _steps(
 
 def _creates(
     spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership, infrastructure: InfrastructurePlan
-) -> tuple[list[CreateServer], Unknown | None]:
+) -> tuple[list[CreatePort | CreateServer], Unknown | None]:
     """Creates of all missing servers whose flavor and image are known. With join=Metadata workers wait for a manager, whose address and token they carry."""
     refused: Unknown | None = None
-    creates: list[CreateServer] = []
-    manager = next((fixed_address(m) for m in membership.keep if m.id.role == "Manager"), None)
+    creates: list[CreatePort | CreateServer] = []
+    managers = manager_addresses([m for m in membership.keep if m.id.role == "Manager"])
     for identity in membership.create:
         references = observation.machine_references.get(identity.pool)
         if isinstance(references, Unknown):
@@ -122,20 +152,35 @@ def _creates(
         if infrastructure.problem is not None or not isinstance(references, Known):
             continue
         by_metadata = identity.role == "Worker" and spec.join == "Metadata"
-        if by_metadata and (not isinstance(observation.swarm, Known) or manager is None):
+        if by_metadata and (not isinstance(observation.swarm, Known) or not managers):
             continue
-        creates.append(CreateServer(identity, references.value.flavor_id, references.value.image_id, manager if by_metadata else None))
+        port = port_of(observation.networking, observation.uid, identity.uid(observation.uid)) if needs_port(spec) else None
+        if needs_port(spec) and port is None:
+            creates.append(CreatePort(identity))
+            continue
+        chosen = references.value
+        creates.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, managers if by_metadata else (), port.id if port is not None else None))
     return creates, refused
 
 
 def _lost(status: SwarmClusterStatus, observation: ClusterObservation, membership: Membership) -> str | None:
-    """The only manager's server is certainly gone after the swarm was made."""
+    """So many managers' servers are certainly gone, after the swarm was made, that no majority can come back by itself."""
     if status.swarm_id is None or not isinstance(observation.servers, Known) or isinstance(observation.swarm, Known):
         return None
-    for machine in membership.keep:
-        if machine.id.role == "Manager" and machine.gone:
-            return f"the server of the only manager, {machine.id.server_name(observation.name)}, is gone from Nova, and swarm {status.swarm_id} with it"
-    return None
+    members = [m for m in membership.keep if m.id.role == "Manager" and (m.gone or (m.record is not None and m.record.node_id is not None))]
+    gone = [m.id.server_name(observation.name) for m in members if m.gone]
+    if not gone or len(gone) <= tolerance(len(members)):
+        return None
+    if len(members) == 1:
+        return f"the server of the only manager, {gone[0]}, is gone from Nova, and swarm {status.swarm_id} with it"
+    return f"the servers of {len(gone)} of {len(members)} managers are gone from Nova ({', '.join(gone)}): swarm {status.swarm_id} has no majority"
+
+
+def _leaderless(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation) -> str | None:
+    """Managers answer and have no leader: an election, or no majority. Nothing is touched meanwhile."""
+    view = observation.swarm
+    several = status.swarm_id is not None and spec.managers.replicas > 1
+    return view.message if several and isinstance(view, Unknown) and view.reason is Reason.QUORUM_LOST else None
 
 
 def _failure(observation: ClusterObservation, infrastructure: InfrastructurePlan, refused: Unknown | None) -> Reason | None:

@@ -80,6 +80,7 @@ def _networking(status: SwarmClusterStatus, observation: ClusterObservation, net
     """Floating IPs, router interfaces, routers, left-over ports, subnets, networks, groups: in this order, each waits for the ones before by the order of steps."""
     because = "the cluster is deleted"
     steps: list[Step] = [DeleteInfrastructure("floating-ip", Known(f.id), because) for f in networking.floating_ips]
+    steps += [DeleteInfrastructure("port", Known(p.id), because) for p in networking.ports]
     for router in networking.routers:
         steps += [RemoveRouterInterface(router.id, Known(subnet)) for subnet in router.subnet_ids]
         steps.append(DeleteInfrastructure("router", Known(router.id), because))
@@ -88,7 +89,8 @@ def _networking(status: SwarmClusterStatus, observation: ClusterObservation, net
         if isinstance(observation.ports, Unknown):
             return observation.ports, tuple(steps)
         # Ports of Neutron itself go with their router or subnet; those of our servers go with the server, a little later. Any other is somebody else's.
-        others = [p for p in observation.ports.value if not p.device_owner.startswith("network:")]
+        ours = {p.id for p in networking.ports}
+        others = [p for p in observation.ports.value if not p.device_owner.startswith("network:") and p.id not in ours]
         if others:
             names = ", ".join(f"{p.id} of device {p.device_id or '-'}" for p in others[:5])
             obstacle = Unknown(Reason.DELETION_BLOCKED, f"ports on the managed network are in the way: {names}")

@@ -9,21 +9,27 @@ from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.domain.cloud import OwnedNetworking
 from swarm_operator.domain.cluster.infrastructure import floating_ip_of
 from swarm_operator.domain.cluster.machines import Machine
+from swarm_operator.domain.cluster.managers import founder
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
-from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinNode, PinHostKeys, Step
+from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, Step
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
+from swarm_operator.domain.quorum import tolerance
 from swarm_operator.domain.swarm import SwarmView
 
 MANAGER_PORT = 2377
 ENGINE_PORT = 2376
+ENGINE_SILENT = "silent"
+"""EngineInfo.local_state of a guest that answers over ssh while its engine does not."""
 
 
 @dataclass(frozen=True)
 class GuestPlan:
-    """`messages`: by machine UID, what a machine waits for. `lost`: why the swarm is lost, where it is."""
+    """`joins`: managers that are ready to join, of which `managers.change_managers` lets in one at a time. `messages`: by machine UID, what a machine waits for. `lost`: why the swarm is lost, where it is."""
 
     steps: tuple[Step, ...] = ()
+    joins: tuple[JoinManager, ...] = ()
+    managers: tuple[str, ...] = ()
     messages: dict[str, str] = field(default_factory=dict)
     lost: str | None = None
 
@@ -51,34 +57,53 @@ def is_up(machine: Machine) -> bool:
 
 
 def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[SwarmView]) -> tuple[Machine, ...]:
-    """The machines whose guests are asked: the manager while the swarm does not answer, and workers that should join over ssh and have not."""
+    """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not."""
+    up = [m for m in machines if is_up(m) and not m.being_deleted]
     if isinstance(swarm, Unknown):
-        return tuple(m for m in machines if m.id.role == "Manager" and is_up(m) and not m.being_deleted)
-    if spec.join != "SSH":
-        return ()
-    return tuple(m for m in machines if m.id.role == "Worker" and is_up(m) and not m.being_deleted and m.node == Known(None))
+        return tuple(m for m in up if m.id.role == "Manager")
+    return tuple(m for m in up if m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH"))
 
 
 def plan_guests(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, keep: Sequence[Machine]) -> GuestPlan:
     """Steps for the kept machines that are up and not members yet."""
     managers = [m for m in keep if m.id.role == "Manager"]
     steps: list[Step] = []
+    joins: list[JoinManager] = []
     messages: dict[str, str] = {}
-    lost = None
+    lost = []
+    view = observation.swarm
+    first = founder(managers)
+    restarts = False
     for machine in managers:
         steps += _pin(machine, observation)
-        if isinstance(observation.swarm, Unknown) and is_up(machine):
-            more, message, lost = _manager(spec, status, observation, machine)
+        if isinstance(view, Unknown) and is_up(machine):
+            more, message, gone = _manager(spec, status, observation, machine, first)
+            if any(isinstance(step, ConfigureEngine) for step in more) and machine.record is not None and machine.record.node_id is not None:
+                # Engines of members are restarted one after the other.
+                more = [] if restarts else more
+                restarts = True
             steps += more
             messages[machine.uid] = message
-    view = observation.swarm
+            lost += [gone] if gone is not None else []
     if isinstance(view, Known) and managers:
-        manager_address = fixed_address(managers[0])
-        for machine in to_ask(spec, [m for m in keep if m.id.role == "Worker"], view):
+        addresses = manager_addresses(managers)
+        for machine in to_ask(spec, keep, view):
             steps += _pin(machine, observation)
-            more, messages[machine.uid] = _worker(observation, machine, view.value, manager_address)
+            if machine.id.role == "Manager":
+                configure, join, messages[machine.uid] = _further_manager(spec, observation, machine, view.value, addresses)
+                steps += configure
+                joins += [join] if join is not None else []
+                continue
+            more, messages[machine.uid] = _worker(observation, machine, view.value, addresses)
             steps += more
-    return GuestPlan(tuple(steps), messages, lost)
+    # Of several managers as many may have lost the swarm as leaves no majority; of one, the one.
+    all_lost = len(lost) > tolerance(len(managers))
+    return GuestPlan(tuple(steps), tuple(joins), manager_addresses(managers), messages, lost[0] if all_lost else None)
+
+
+def manager_addresses(managers: Sequence[Machine]) -> tuple[str, ...]:
+    """host:port of the managers that others may join through: those that are members."""
+    return tuple(f"{address}:{MANAGER_PORT}" for m in managers if m.joined and (address := fixed_address(m)) is not None)
 
 
 def _pin(machine: Machine, observation: ClusterObservation) -> list[Step]:
@@ -96,21 +121,28 @@ def _guest(machine: Machine, observation: ClusterObservation) -> Guest | str:
     fact = observation.guest(machine.uid)
     if isinstance(fact, Unknown):
         return fact.message
+    if fact.value.engine.local_state == ENGINE_SILENT:
+        return f"the engine does not answer: {fact.value.engine.error}"
     if fact.value.engine.labels.get(ENGINE_LABEL_MACHINE) != machine.uid:
         return "the engine has no machine label yet: cloud-init has not configured it"
     return fact.value
 
 
-def _manager(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine) -> tuple[list[Step], str, str | None]:
+def _manager(
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, first: Machine | None
+) -> tuple[list[Step], str, str | None]:
+    """While the swarm does not answer: set the engine up, and let the first one make the swarm where there has been none. The third value: why its state is lost."""
     guest = _guest(machine, observation)
     advertise = fixed_address(machine)
     if isinstance(guest, str) or advertise is None:
         return [], guest if isinstance(guest, str) else "the server has no address", None
-    reach = reachable_address(spec, observation.uid, machine, observation.networking)
-    addresses = tuple(dict.fromkeys(a for a in (reach, advertise, "127.0.0.1") if a is not None))
-    steps: list[Step] = [] if guest.tls_in_force else [ConfigureEngine(machine.id, machine.uid, addresses)]
+    steps = _configure(spec, observation, machine, guest, advertise)
     state = guest.engine.local_state
     if state == "inactive":
+        if first is not machine:
+            was_member = machine.record is not None and machine.record.node_id is not None
+            lost = f"the engine of {machine.id.server_name(observation.name)} is in no swarm any more" if was_member else None
+            return steps, "the first manager makes the swarm" if status.swarm_id is None else "no manager of the swarm answers", lost
         if status.swarm_id is not None:
             return [], "", f"the engine of {machine.id.server_name(observation.name)} is in no swarm any more: the state of swarm {status.swarm_id} is lost"
         server = machine.present
@@ -122,17 +154,51 @@ def _manager(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
     return steps, f"the engine's swarm state is {state}" + (f": {guest.engine.error}" if guest.engine.error else ""), None
 
 
-def _worker(observation: ClusterObservation, machine: Machine, view: SwarmView, manager: str | None) -> tuple[list[Step], str]:
+def _configure(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, guest: Guest, advertise: str) -> list[Step]:
+    """TLS of a manager's engine, where it is not in force."""
+    reach = reachable_address(spec, observation.uid, machine, observation.networking)
+    if spec.managers.floating_ip.enabled and reach is None:
+        return []
+    addresses = tuple(dict.fromkeys(a for a in (reach, advertise, "127.0.0.1") if a is not None))
+    return [] if guest.tls_in_force else [ConfigureEngine(machine.id, machine.uid, addresses)]
+
+
+def _further_manager(
+    spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, view: SwarmView, managers: tuple[str, ...]
+) -> tuple[list[Step], JoinManager | None, str]:
+    """A manager beside those that are members: its engine's TLS first, then the join."""
+    guest, advertise, server = _guest(machine, observation), fixed_address(machine), machine.present
+    if isinstance(guest, str):
+        return [], None, guest
+    if advertise is None or server is None or not managers:
+        return [], None, "the server has no address" if advertise is None else "no manager to join through"
+    if not guest.tls_in_force:
+        return _configure(spec, observation, machine, guest, advertise), None, "the engine is being set up"
+    engine = guest.engine
+    if engine.local_state == "pending":
+        return [], None, "the engine is joining"
+    if _has_joined(guest, view):
+        return [], None, "the engine has joined"
+    join = JoinManager(machine.id, machine.uid, advertise, managers, leave_first=engine.local_state != "inactive", server_id=server.id)
+    return [], join, "waits for its turn to join"
+
+
+def _has_joined(guest: Guest, view: SwarmView) -> bool:
+    engine = guest.engine
+    return engine.local_state == "active" and engine.swarm_id in ("", view.swarm_id) and engine.node_id in {n.id for n in view.nodes}
+
+
+def _worker(observation: ClusterObservation, machine: Machine, view: SwarmView, managers: tuple[str, ...]) -> tuple[list[Step], str]:
     guest = _guest(machine, observation)
     advertise = fixed_address(machine)
     if isinstance(guest, str):
         return [], guest
-    if advertise is None or manager is None:
-        return [], "the server has no address"
+    if advertise is None or not managers:
+        return [], "the server has no address" if advertise is None else "no manager to join through"
     engine = guest.engine
-    join = JoinNode(machine.id, machine.uid, advertise, f"{manager}:{MANAGER_PORT}", leave_first=engine.local_state != "inactive")
+    join = JoinNode(machine.id, machine.uid, advertise, managers, leave_first=engine.local_state != "inactive")
     if engine.local_state == "pending":
         return [], "the engine is joining"
-    if engine.local_state == "active" and engine.swarm_id in ("", view.swarm_id) and engine.node_id in {n.id for n in view.nodes}:
+    if _has_joined(guest, view):
         return [], "the engine has joined"
     return [join], "joining"

@@ -43,8 +43,10 @@ class Machine:
 
     @property
     def joined(self) -> bool:
-        """Whether the node is in the swarm and ready."""
-        return self.member is not None and self.member.state == "ready"
+        """Whether the node is in the swarm and ready; a manager must be a reachable manager as well."""
+        if self.member is None or self.member.state != "ready":
+            return False
+        return self.id.role == "Worker" or self.member.reachability == "reachable"
 
     @property
     def gone(self) -> bool:

@@ -11,6 +11,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.faults import REFUSED_SECONDS, refusal_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, next_incarnation, pools
+from swarm_operator.domain.cluster.managers import out_of_raft
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.facts import Known
@@ -50,7 +51,7 @@ def select(
     delays: list[float] = []
     for role, pool, replicas in pools(spec):
         machines = table.of(role, pool)
-        kept = _kept(status, table, role, machines, replicas, remediation)
+        kept = _kept(status, observation, table, role, machines, replicas, remediation)
         for machine in kept:
             if not machine.gone or machine.was_created:
                 keep.append(machine)
@@ -61,7 +62,8 @@ def select(
             delays.extend([delay] if delay else [])
         taken = {m.id.slot for m in kept}
         for slot in _free(taken, replicas - len(kept)):
-            delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0) or project
+            # A manager's successor is made beside it: raft is changed only when that is up.
+            delay = project if role == "Manager" else max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0) or project
             identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
             # Without a complete list nothing is known to be missing.
             (waiting if delay or not listed else create).append(identity)
@@ -71,18 +73,36 @@ def select(
     return Membership(tuple(keep), tuple(create), tuple(waiting), remove, min(delays, default=None))
 
 
-def _kept(status: SwarmClusterStatus, table: MachineTable, role: Role, machines: tuple[Machine, ...], replicas: int, remediation: Remediation) -> list[Machine]:
+def _kept(
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    table: MachineTable,
+    role: Role,
+    machines: tuple[Machine, ...],
+    replicas: int,
+    remediation: Remediation,
+) -> list[Machine]:
     """At most `replicas` of the present holders: those to be replaced or on their way out never, then healthy before unhealthy and low slots before high ones."""
-    holders = [m for m in current(machines) if not _released(status, table, role, m, remediation)]
-    holders.sort(key=lambda m: (m.drained_at is not None and role == "Worker", _unhealthy(m, remediation), m.id.slot))
+    holders = [m for m in current(machines) if not _released(status, observation, table, role, m, remediation)]
+    holders.sort(key=lambda m: (_on_its_way_out(m), _unhealthy(m, remediation), m.id.slot))
     return sorted(holders[:replicas], key=lambda m: m.id)
 
 
-def _released(status: SwarmClusterStatus, table: MachineTable, role: Role, machine: Machine, remediation: Remediation) -> bool:
+def _on_its_way_out(machine: Machine) -> bool:
+    """A worker that we drain, a manager that we demoted."""
+    if machine.id.role == "Worker":
+        return machine.drained_at is not None
+    return machine.member is not None and machine.member.role != "manager"
+
+
+def _released(status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, role: Role, machine: Machine, remediation: Remediation) -> bool:
     if role == "Manager":
-        # One manager: its loss is the loss of the swarm, which is never settled automatically. Before `swarm init` there is nothing to lose.
-        if swarm_started(status, table) or not isinstance(machine.server, Known):
+        if not isinstance(machine.server, Known):
             return False
+        if swarm_started(status, table):
+            # `remediation` names no member that the others can't do without. The loss of the only one is the loss of the swarm, which is never settled automatically.
+            return machine.uid in remediation.replace or (machine.being_deleted and out_of_raft(machine, observation))
+        # Before `swarm init` there is nothing to lose.
         server = machine.server.value
         return machine.was_created if server is None else machine.being_deleted or remediation_due(machine, remediation)
     return machine.uid in remediation.replace or machine.being_deleted
@@ -131,6 +151,16 @@ def _free(taken: set[int], count: int) -> list[int]:
 
 
 def dangling(table: MachineTable, servers: Known[tuple[Server, ...]], view: Known[SwarmView]) -> tuple[Known[Node], ...]:
-    """Rows of workers of ours whose machine certainly has no server. A row that is ready contradicts Nova and is left alone: both views must agree."""
+    """Rows of workers (and demoted managers) of ours whose machine certainly has no server. A row that is ready contradicts Nova and is left alone: both views must agree."""
     alive = table.uids_with_server() | {s.metadata.get(MACHINE_UID) for s in servers.value}
-    return tuple(Known(n) for n in view.value.nodes if n.role == "worker" and n.machine_uid is not None and n.machine_uid not in alive and n.state != "ready")
+    rows = [n for n in view.value.nodes if n.role == "worker" and not n.reachability and n.machine_uid is not None and n.state != "ready"]
+    return tuple(Known(n) for n in rows if n.machine_uid not in alive)
+
+
+def stale(machine: Machine, view: SwarmView) -> tuple[Node, ...]:
+    """Rows that a machine left behind when it joined anew, the youngest last."""
+    node = machine.member
+    if node is None or not machine.joined:
+        return ()
+    rows = [n for n in view.nodes if n.machine_uid == machine.uid and n.id != node.id and n.role == "worker" and not n.reachability and n.state != "ready"]
+    return tuple(sorted(rows, key=lambda n: (n.version, n.id)))

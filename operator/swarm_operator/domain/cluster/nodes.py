@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.managers import out_of_raft
+from swarm_operator.domain.cluster.membership import stale
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.cluster.steps import (
     ClearJoinMetadata,
-    CreateOverlay,
     DeleteServer,
     DrainNode,
     RemoveNode,
@@ -22,10 +23,11 @@ from swarm_operator.domain.cluster.steps import (
     SetNode,
     Step,
     TokenRotated,
+    UpdateSwarm,
 )
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import JOIN_TOKEN, NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, SWARM_STARTED
-from swarm_operator.domain.swarm import Node, SwarmView
+from swarm_operator.domain.swarm import Node, SwarmSettings, SwarmView
 
 
 @dataclass(frozen=True)
@@ -47,28 +49,33 @@ def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-def set_nodes(spec: SwarmClusterSpec, keep: Sequence[Machine], now: datetime) -> tuple[Step, ...]:
-    """Labels and availability of the kept members. A drain or pause that somebody else set is left alone."""
+def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], now: datetime) -> tuple[Step, ...]:
+    """Labels and availability of the kept members. A drain or pause that somebody else set is left alone. A machine that joined anew gets what its former row had, which
+    then goes."""
     pool_labels = {"": spec.managers.node_labels, **{pool.name: pool.node_labels for pool in spec.worker_pools}}
     steps: list[Step] = []
     for machine in keep:
         node = machine.member
-        if node is None or node.state != "ready":
+        if node is None or node.state != "ready" or (machine.id.role == "Manager" and node.role != "manager"):
             continue
-        labels = desired_labels(node, pool_labels.get(machine.id.pool, {}))
-        availability = "active" if NODE_LABEL_DRAINED in node.labels else node.availability
+        former = stale(machine, view)
+        before = former[-1] if former else node
+        labels = desired_labels(replace(node, labels={**before.labels, **node.labels}), pool_labels.get(machine.id.pool, {}))
+        availability = "active" if NODE_LABEL_DRAINED in {**before.labels, **node.labels} else before.availability if former else node.availability
         if machine.id.role == "Manager" and not spec.managers.schedulable:
             availability = "drain"
             labels[NODE_LABEL_DRAINED] = node.labels.get(NODE_LABEL_DRAINED) or times.stamp(now)
         if labels != node.labels or availability != node.availability:
             steps.append(SetNode(Known(node), node.role, availability, labels))
+        elif former:
+            steps += [RemoveNode(Known(n), machine.uid, "its machine has joined anew") for n in former]
     return tuple(steps)
 
 
-def overlays(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:
-    """Overlay networks that are missing, by name. One of that name with other properties is left alone: services may use it."""
-    present = {network.name for network in view.networks}
-    return tuple(CreateOverlay(n.name, n.attachable, n.encrypted, n.subnet) for n in spec.swarm.networks if n.name not in present)
+def swarm_settings(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:
+    """Settings of the live swarm that are not as declared."""
+    wanted = SwarmSettings(spec.swarm.task_history_limit, spec.swarm.heartbeat_seconds, spec.swarm.cert_expiry_hours)
+    return (UpdateSwarm(wanted),) if view.settings is not None and view.settings != wanted else ()
 
 
 def remove_machines(
@@ -84,7 +91,7 @@ def remove_machines(
         failure = remediation.failures.get(machine.uid)
         because = failure.message if failure is not None else "not wanted any more"
         delete = DeleteServer(Known(server), machine.uid, Reason.REPLACED if failure is not None else Reason.SCALED, because)
-        if machine.id.role == "Manager":
+        if machine.id.role == "Manager" and not out_of_raft(machine, observation):
             if SWARM_STARTED not in server.metadata:
                 steps.append(delete)
             continue
@@ -111,11 +118,13 @@ def _drained(observation: ClusterObservation, node: Node) -> bool:
 
 
 def rotation(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> tuple[Step, ...]:
-    """Once every server that was given the token has joined (or had its time), make the token worthless and take it away."""
+    """Once every server that was given the token has joined (or had its time), make the token worthless and take it away. Both tokens where a person asks for it."""
     if not isinstance(observation.servers, Known) or not isinstance(observation.swarm, Known):
         return ()
     holders = [s for s in observation.servers.value if JOIN_TOKEN in s.metadata]
-    if not holders and not status.join.token_exposed:
+    nonce = spec.swarm.rotate_join_tokens
+    asked_for = nonce is not None and nonce != status.join.rotated_for
+    if not holders and not status.join.token_exposed and not asked_for:
         return ()
     timeout = spec.health_check.node_startup_timeout_seconds
     for machine in table.machines:
@@ -127,4 +136,5 @@ def rotation(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         if (times.age(server.created, now) or 0.0) < timeout:
             return ()
     clear: tuple[Step, ...] = (ClearJoinMetadata(tuple(sorted(s.id for s in holders))),) if holders else ()
-    return (RotateToken(), *clear, TokenRotated())
+    managers: tuple[Step, ...] = (RotateToken("manager"),) if asked_for else ()
+    return (RotateToken(), *managers, *clear, TokenRotated(nonce if asked_for else status.join.rotated_for))

@@ -78,6 +78,9 @@ class ClusterObservation:
     guests: Mapping[str, Fact[Guest]] = field(default_factory=dict)
     host_keys: Mapping[str, Fact[tuple[str, ...]]] = field(default_factory=dict)
     ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    networks_in_use: Fact[frozenset[str]] = NOT_LOOKED_AT
+    """Ids of swarm networks that services are attached to; read only while a network of ours has left the spec."""
 
     def guest(self, machine_uid: str) -> Fact[Guest]:
         """What is known of a guest."""

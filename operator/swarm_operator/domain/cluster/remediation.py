@@ -1,4 +1,4 @@
-"""Which workers have failed and which of them may be replaced now. The simplest rung: wait, then replace.
+"""Which machines have failed, and what is done for them now: the next rung of the ladder (`ladder`), the last of which is the replacement.
 
 Evidence: the swarm's own view (a manager answers and the swarm is quorate) and Nova's must both be known. Clocks run from the later of the machine's own time and the
 time since when the managers have been quorate: while we could not see the swarm, nobody's grace ran out (Gardener MCM resets its clocks likewise).
@@ -6,63 +6,135 @@ time since when the managers have been quorate: while we could not see the swarm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import MachinePhase, Rung, SwarmClusterSpec, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
+from swarm_operator.domain.cluster.guests import is_up
+from swarm_operator.domain.cluster.ladder import NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.quorum import is_quorate
+from swarm_operator.domain.quorum import is_quorate, may_be_disturbed, raft_members
+from swarm_operator.domain.swarm import Node, SwarmView
+
+SKIP_ANNOTATION = "swarmops.io/skip-remediation"
+"""On a SwarmCluster: `true`, or names of machines (comma separated) that are left alone."""
+REMEDIATE_ANNOTATION = "swarmops.io/remediate"
+"""On a SwarmCluster: names of machines (comma separated) that are replaced even though they are healthy."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A machine that has failed. `due_in` seconds from now it may be replaced; 0: now. `budgeted`: it was, or should be, a working member."""
+    """A machine that has failed. `due_in` seconds from now something may be done; 0: now. `budgeted`: it was, or should be, a working member. `asked_for`: by a person."""
 
     machine: Machine
     reason: Reason
     message: str
     due_in: float
     budgeted: bool
+    asked_for: bool = False
 
 
 @dataclass(frozen=True)
 class Remediation:
-    """`replace`: UIDs of the machines whose replacement may begin now. `failures` by machine UID, replaced or not. `wake_in`: seconds until the next one is due."""
+    """`replace`: UIDs of the machines whose replacement may begin now. `repairs`: the rungs to try now, by machine UID. `failures` by machine UID, chosen or not.
+    `wake_in`: seconds until the next one is due."""
 
     replace: frozenset[str]
     failures: dict[str, Failure]
     verdict: Verdict
     wake_in: float | None = None
+    repairs: dict[str, NextRung] = field(default_factory=dict)
 
 
 def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> Remediation:
     """Pure; see the module."""
-    workers = [m for role, pool, _ in pools(spec) if role == "Worker" for m in current(table.of(role, pool))]
-    failures = {f.machine.uid: f for m in workers if not m.being_deleted for f in [_failure(spec, status, m, now)] if f is not None}
-    failures |= {f.machine.uid: f for m in current(table.of("Manager")) if not m.being_deleted for f in [_manager_failure(m, now)] if f is not None}
-    if not isinstance(observation.swarm, Known) or not is_quorate(observation.swarm.value.nodes):
+    machines = [m for role, pool, _ in pools(spec) for m in current(table.of(role, pool))]
+    failures = {m.uid: f for m in machines if not m.being_deleted for f in [_failure_of(spec, status, observation, m, now)] if f is not None}
+    view = observation.swarm
+    if not isinstance(view, Known) or not is_quorate(view.value.nodes):
         return Remediation(frozenset(), failures, _verdict("False", Reason.MANAGER_UNREACHABLE, "the swarm's own view is not known"))
     total = sum(replicas for _, _, replicas in pools(spec))
-    budgeted = [f for f in failures.values() if f.budgeted]
+    skipped = _named(observation, SKIP_ANNOTATION)
+    budgeted = [f for f in failures.values() if f.budgeted and not f.asked_for]
     never_worked = frozenset(f.machine.uid for f in failures.values() if not f.budgeted and f.due_in <= 0)
     if spec.remediation.policy == "None":
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, "spec.remediation.policy is None"), _wake(failures))
+    if "true" in skipped:
+        return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, f"the annotation {SKIP_ANNOTATION} is set"), _wake(failures))
     if total and 100 * len(budgeted) > spec.remediation.max_unhealthy_percent * total:
         text = f"{len(budgeted)} of {total} machines are unhealthy, more than {spec.remediation.max_unhealthy_percent} %"
         return Remediation(never_worked, failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), _wake(failures))
-    in_flight = sorted(m.id for m in workers if _in_flight(m, failures))
-    due = sorted((f for f in budgeted if f.due_in <= 0), key=lambda f: (not f.machine.gone, f.machine.id))
-    if in_flight:
-        text = f"{in_flight[0].pool}-{in_flight[0].slot} is being replaced"
-        return Remediation(never_worked, failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), _wake(failures))
-    chosen = frozenset(f.machine.uid for f in due[:1])
-    return Remediation(never_worked | chosen, failures, _verdict("True", Reason.AS_EXPECTED, ""), _wake(failures))
+    in_flight = sorted(m.id for m in machines if _in_flight(m, failures))
+    due = sorted(
+        (f for f in failures.values() if f.budgeted and f.due_in <= 0 and f.machine.id.server_name(observation.name) not in skipped),
+        key=lambda f: (of_this_failure(f.machine) is None, not f.machine.gone, f.machine.id),
+    )
+    free = spec.remediation.max_concurrent - len(in_flight)
+    manager_busy = any(m.role == "Manager" for m in in_flight)
+    replace, repairs, waits = set(never_worked), {}, []
+    for failure in due:
+        machine = failure.machine
+        if free <= 0 or (machine.id.role == "Manager" and manager_busy):
+            continue
+        chosen = _next(spec, observation, view.value, failure, now)
+        if chosen is None:
+            continue
+        free -= 1
+        manager_busy = manager_busy or machine.id.role == "Manager"
+        if chosen.rung is Rung.REPLACE:
+            replace.add(machine.uid)
+        elif chosen.rung is None:
+            waits.append(chosen.wait)
+        else:
+            repairs[machine.uid] = chosen
+    wake = min([w for w in (_wake(failures), *waits) if w is not None], default=None)
+    if in_flight and spec.remediation.max_concurrent <= len(in_flight):
+        text = f"{in_flight[0].pool or 'manager'}-{in_flight[0].slot} is being replaced"
+        return Remediation(frozenset(replace), failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), wake)
+    return Remediation(frozenset(replace), failures, _verdict("True", Reason.AS_EXPECTED, ""), wake, repairs)
+
+
+def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, now: datetime) -> list[Machine]:
+    """The failed machines whose guests are asked, because the next rung depends on what they say: those whose grace, or last rung, is over."""
+    found = []
+    for machine in machines:
+        record, node = machine.record, machine.member
+        if record is None or node is None or record.phase != MachinePhase.DOWN or not _failed(node) or not is_up(machine) or machine.being_deleted:
+            continue
+        last = of_this_failure(machine)
+        since, enough = (last.since, spec.remediation.rung_seconds) if last is not None else (record.phase_since, spec.health_check.node_down_grace_seconds)
+        if (times.age(since, now) or 0.0) >= enough:
+            found.append(machine)
+    return found if is_quorate(swarm.nodes) else []
+
+
+def _next(spec: SwarmClusterSpec, observation: ClusterObservation, view: SwarmView, failure: Failure, now: datetime) -> NextRung | None:
+    """The next rung, or None where the quorum does not allow it."""
+    machine = failure.machine
+    node = machine.member
+    if failure.asked_for or node is None:
+        chosen = NextRung(Rung.REPLACE)
+    else:
+        last = of_this_failure(machine)
+        elapsed = times.age(last.since, now) if last is not None else None
+        chosen = next_rung(machine, observation.guest(machine.uid), view.swarm_id, spec.remediation.rung_seconds, elapsed)
+    if node is not None and machine.id.role == "Manager":
+        members = raft_members(view.nodes)
+        if len(members) < 3 and any(n.id == node.id for n in members):
+            return None  # the only one, or one of two on the way between one and three
+        if chosen.rung not in (None, Rung.REPLACE) and not may_be_disturbed(view.nodes, node):
+            return None
+    return chosen
+
+
+def _named(observation: ClusterObservation, annotation: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in observation.annotations.get(annotation, "").split(",") if part.strip())
 
 
 def _verdict(status: str, reason: Reason, message: str) -> Verdict:
@@ -92,20 +164,30 @@ def _elapsed(status: SwarmClusterStatus, since: str | None, now: datetime) -> fl
     return 0.0 if own is None or quorate is None else min(own, quorate)
 
 
-def _manager_failure(machine: Machine, now: datetime) -> Failure | None:
-    """A manager in ERROR. Whether it may be made again is membership's to say: only before `swarm init`."""
-    server = machine.present
-    if server is None or server.status != "ERROR" or machine.joined:
-        return None
-    delay = max(0.0, rebuild_delay(machine.id.incarnation, server.fault) - (times.age(server.created, now) or 0.0))
-    return Failure(machine, fault_reason(server.fault), server.fault or "Nova reports ERROR", delay, False)
+def _failed(node: Node) -> bool:
+    return node.state in NOT_IN_SWARM or node.reachability == "unreachable"
 
 
-def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, machine: Machine, now: datetime) -> Failure | None:
-    if not isinstance(machine.node, Known) or not isinstance(machine.server, Known) or machine.joined:
+def _failure_of(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, now: datetime) -> Failure | None:
+    found = _failure(spec, status, observation, machine, now)
+    name = machine.id.server_name(observation.name)
+    if found is None and machine.joined and name in _named(observation, REMEDIATE_ANNOTATION):
+        return Failure(machine, Reason.REPLACED, f"the annotation {REMEDIATE_ANNOTATION} names it", 0.0, True, asked_for=True)
+    return found
+
+
+def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, now: datetime) -> Failure | None:
+    if machine.joined or not isinstance(machine.server, Known):
         return None
-    server, node = machine.server.value, machine.node.value
-    record = machine.record
+    manager = machine.id.role == "Manager"
+    server, record = machine.server.value, machine.record
+    if not isinstance(machine.node, Known):
+        if not manager or server is None or server.status != "ERROR":
+            return None
+        # Whether it may be made again is membership's to say: only before `swarm init`.
+        delay = max(0.0, rebuild_delay(machine.id.incarnation, server.fault) - (times.age(server.created, now) or 0.0))
+        return Failure(machine, fault_reason(server.fault), server.fault or "Nova reports ERROR", delay, False)
+    node = machine.node.value
     was_member = node is not None or (record is not None and record.node_id is not None)
     if server is None:
         if not machine.was_created:
@@ -115,18 +197,24 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, machine: Machin
         text = server.fault or "Nova reports ERROR"
         delay = 0.0 if was_member else max(0.0, rebuild_delay(machine.id.incarnation, server.fault) - (times.age(server.created, now) or 0.0))
         return Failure(machine, fault_reason(server.fault), text, delay, was_member)
-    if node is not None and node.state in NOT_IN_SWARM:
+    if node is not None and _failed(node):
         since = record.phase_since if record is not None and record.phase == MachinePhase.DOWN else None
         grace = spec.health_check.node_down_grace_seconds
-        return Failure(
-            machine,
-            Reason.NODES_DOWN,
-            f"the node is {node.state}" + (f": {node.message}" if node.message else ""),
-            max(0.0, grace - _elapsed(status, since, now)),
-            True,
-        )
-    waited = _elapsed(status, server.created, now)
+        what = f"the node is {node.state}" if node.state in NOT_IN_SWARM else "the manager is unreachable"
+        return Failure(machine, Reason.NODES_DOWN, what + (f": {node.message}" if node.message else ""), max(0.0, grace - _elapsed(status, since, now)), True)
+    if manager and isinstance(observation.guest(machine.uid), Known):
+        return None  # it is up and waits for its turn to join
     timeout = spec.health_check.node_startup_timeout_seconds
-    if node is None and waited >= timeout:
+    if node is None and _absent_for(status, machine, timeout, now) >= timeout:
         return Failure(machine, Reason.NODES_JOINING, f"no swarm node within {timeout} s of its creation", 0.0, True)
     return None
+
+
+def _absent_for(status: SwarmClusterStatus, machine: Machine, timeout: float, now: datetime) -> float:
+    """Seconds for which a machine that is up has had no node: since its creation, or since it was taken out of the swarm."""
+    server, record = machine.present, machine.record
+    if record is None or record.node_id is None:
+        return _elapsed(status, server.created if server is not None else None, now)
+    if record.phase == MachinePhase.FAILED:
+        return timeout
+    return _elapsed(status, record.phase_since if record.phase in (MachinePhase.BOOTING, MachinePhase.JOINING) else None, now)

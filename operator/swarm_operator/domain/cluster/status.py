@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from swarm_operator.api.cluster import InfrastructureStatus, JoinStatus, MachinePhase, MachineStatus, RoleCount, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import (
+    InfrastructureStatus,
+    MachinePhase,
+    MachineRemediation,
+    MachineStatus,
+    RoleCount,
+    SwarmClusterSpec,
+    SwarmClusterStatus,
+)
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
+from swarm_operator.domain.cluster.ladder import HEALTHY_SECONDS
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.membership import Membership
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.overlays import statuses
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import JOIN_TOKEN
@@ -49,7 +59,8 @@ def observed_status(
             "engine_version": (view.engine_version or None) if view is not None else status.engine_version,
             "engine_api_version": (view.engine_api_version or None) if view is not None else status.engine_api_version,
             "infrastructure": infrastructure,
-            "join": JoinStatus(token_exposed=exposed, rotated_at=status.join.rotated_at),
+            "networks": statuses(spec, observation.uid, view, observation.networks_in_use) if view is not None else status.networks,
+            "join": status.join.model_copy(update={"token_exposed": exposed}),
             "nodes": nodes,
         }
     )
@@ -66,7 +77,7 @@ def _count(desired: int, ready: int) -> RoleCount:
 
 
 def _endpoint(spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership) -> str | None:
-    for machine in membership.keep:
+    for machine in sorted(membership.keep, key=lambda m: not m.joined):
         if machine.id.role == "Manager" and isinstance(observation.swarm, Known):
             address = reachable_address(spec, observation.uid, machine, observation.networking)
             if address is not None:
@@ -85,8 +96,10 @@ def _phase(machine: Machine, observation: ClusterObservation, leaving: bool, rem
     if server.status == "ERROR":
         return MachinePhase.FAILED
     if isinstance(machine.node, Known) and machine.node.value is not None:
-        if machine.node.value.state != "ready":
+        if machine.node.value.state != "ready" or machine.node.value.reachability == "unreachable":
             return MachinePhase.DOWN
+        if not machine.joined:
+            return MachinePhase.DRAINING if leaving else MachinePhase.JOINING
         return MachinePhase.DRAINING if leaving else MachinePhase.READY
     if isinstance(machine.node, Unknown) and record is not None and record.phase in _MEMBER_PHASES:
         return record.phase
@@ -131,8 +144,17 @@ def _record(
         message=_message(machine, phase, remediation, waiting_for)[:1024],
         engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
         host_keys=list(old.host_keys) if old is not None else [],
+        remediation=_repair(old, phase, now),
         engine_configured=(old is not None and old.engine_configured) or (manager and (node is not None or _tls_in_force(observation, machine))),
     )
+
+
+def _repair(old: MachineStatus | None, phase: MachinePhase, now: datetime) -> MachineRemediation | None:
+    """The last repair, until the machine has been healthy for a while."""
+    if old is None or old.remediation is None:
+        return None
+    healthy = old.phase == phase == MachinePhase.READY and (times.age(old.phase_since, now) or 0.0) >= HEALTHY_SECONDS
+    return None if healthy else old.remediation
 
 
 def _tls_in_force(observation: ClusterObservation, machine: Machine) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from swarm_operator.api.cluster import Rung
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import SecurityRule, Server
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import MachineId
-from swarm_operator.domain.swarm import Node
+from swarm_operator.domain.swarm import Node, SwarmSettings
 
 InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group"]
 
@@ -102,6 +103,13 @@ class DeleteInfrastructure(Step):
 
 
 @dataclass(frozen=True)
+class DeletePort(DeleteInfrastructure):
+    """A port whose machine is certainly no more: judged on a fresh server list only, for Neutron deletes ports in use as well."""
+
+    needs_fresh_servers: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
 class RemoveRouterInterface(Step):
     router_id: str
     evidence: Known[str]
@@ -137,8 +145,22 @@ class ExposeJoinToken(Step):
 
 
 @dataclass(frozen=True)
+class CreatePort(Step):
+    """The port that a server is to be made with, on the subnet of status.infrastructure. The server follows in the next reconcile, once the port is listed."""
+
+    requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    needs_fresh_servers: ClassVar[bool] = True
+    machine: MachineId
+
+    @property
+    def lane(self) -> str:
+        return "servers"
+
+
+@dataclass(frozen=True)
 class CreateServer(Step):
-    """`join_address` (fixed address of the manager) is set for join=Metadata: then the worker token is put into the metadata."""
+    """`join_addresses` (host:port of the managers) are set for join=Metadata: then the worker token is put into the metadata."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
     condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
@@ -146,7 +168,8 @@ class CreateServer(Step):
     machine: MachineId
     flavor_id: str
     image_id: str
-    join_address: str | None = None
+    join_addresses: tuple[str, ...] = ()
+    port_id: str | None = None
 
     @property
     def lane(self) -> str:
@@ -226,11 +249,37 @@ class InitSwarm(GuestStep):
 
 @dataclass(frozen=True)
 class JoinNode(GuestStep):
-    """Join as worker. `leave_first`: the engine is in another or an old swarm, or was removed from ours."""
+    """Join as worker, through one of `managers` (host:port). `leave_first`: the engine is in another or an old swarm, or was removed from ours."""
 
     advertise: str
-    manager: str
+    managers: tuple[str, ...]
     leave_first: bool = False
+
+
+@dataclass(frozen=True)
+class JoinManager(JoinNode):
+    """Join as manager: changes raft, so there is never more than one in a plan. `server_id` gets the mark ownership.SWARM_STARTED first."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MANAGERS_QUORATE
+    server_id: str = ""
+
+
+@dataclass(frozen=True)
+class Repair(Step):
+    """One rung of the ladder, written into status before it is tried. `join` is what Rejoin does."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    needs_fresh_servers: ClassVar[bool] = True
+    evidence: Known[Server]
+    machine_uid: str
+    rung: Rung
+    attempts: int
+    because: str
+    join: JoinNode | None = None
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
 
 
 # --- the swarm
@@ -270,6 +319,20 @@ class DrainNode(SwarmStep):
 
 
 @dataclass(frozen=True)
+class DemoteManager(SwarmStep):
+    """Make a manager a worker: raft loses a member. Only where `domain.quorum.may_leave` holds, and never more than one in a plan."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MANAGERS_QUORATE
+    needs_fresh_servers: ClassVar[bool] = True
+    evidence: Known[Node]
+    because: str
+
+    @property
+    def lane(self) -> str:
+        return f"node:{self.evidence.value.id}"
+
+
+@dataclass(frozen=True)
 class RemoveNode(SwarmStep):
     """`docker node rm --force` of a node that is drained or whose machine is gone. In the machine's lane: its server is not deleted when this fails."""
 
@@ -285,10 +348,20 @@ class RemoveNode(SwarmStep):
 
 @dataclass(frozen=True)
 class CreateOverlay(SwarmStep):
+    network: OverlayNetwork
+
+    @property
+    def lane(self) -> str:
+        return f"overlay:{self.network.name}"
+
+
+@dataclass(frozen=True)
+class RemoveOverlay(SwarmStep):
+    """Remove a network that no service uses; `evidence` are the ids of those that are used. The engine refuses where something has been attached meanwhile."""
+
+    evidence: Known[frozenset[str]]
+    network_id: str
     name: str
-    attachable: bool
-    encrypted: bool
-    subnet: str | None
 
     @property
     def lane(self) -> str:
@@ -296,8 +369,21 @@ class CreateOverlay(SwarmStep):
 
 
 @dataclass(frozen=True)
+class UpdateSwarm(SwarmStep):
+    """Settings of the whole swarm."""
+
+    settings: SwarmSettings
+
+    @property
+    def lane(self) -> str:
+        return "swarm"
+
+
+@dataclass(frozen=True)
 class RotateToken(SwarmStep):
-    """Make the worker join token that went out worthless."""
+    """Make the join token of a role worthless."""
+
+    role: str = "worker"
 
     @property
     def lane(self) -> str:
@@ -318,7 +404,9 @@ class ClearJoinMetadata(SwarmStep):
 
 @dataclass(frozen=True)
 class TokenRotated(SwarmStep):
-    """Note in status that no token is out any more."""
+    """Note in status that no token is out any more, and for which spec.swarm.rotateJoinTokens they were made."""
+
+    nonce: str | None = None
 
     @property
     def lane(self) -> str:

@@ -1,0 +1,119 @@
+"""Changes of the group of managers: who joins, who is demoted, in which order. One change at a time, and none that the majority would not survive.
+
+A dead manager still counts in raft (moby#30847): it is demoted before its successor joins, and only when that successor is up and waits. Managers that live are demoted
+only after all wanted ones are members, the leader last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec
+from swarm_operator.domain import times
+from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.steps import DemoteManager, DrainNode, JoinManager, SetNode, Step
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED
+from swarm_operator.domain.quorum import in_transition, is_quorate, may_join, may_leave, raft_members
+from swarm_operator.domain.swarm import Node
+
+SETTLE_SECONDS = 3.0
+"""How long every manager must have been reachable before the next change."""
+
+
+@dataclass(frozen=True)
+class ManagerChange:
+    """At most one step. `waiting`: what the change that is wanted waits for, "" where none is wanted. `wake_in`: seconds until it is worth another look."""
+
+    steps: tuple[Step, ...] = ()
+    waiting: str = ""
+    wake_in: float | None = None
+
+
+def founder(machines: Sequence[Machine]) -> Machine | None:
+    """The one that makes the swarm: that which was told to already (its disk may hold it), else the lowest. None when several were told: then there was a swarm of several."""
+    marked = [m for m in machines if m.present is not None and SWARM_STARTED in m.present.metadata]
+    if len(marked) > 1:
+        return None
+    return marked[0] if marked else next(iter(machines), None)
+
+
+def out_of_raft(machine: Machine, observation: ClusterObservation) -> bool:
+    """Whether the swarm itself, with a majority at hand, says that the machine is no manager: then its disk holds nothing that is needed."""
+    view = observation.swarm
+    if not isinstance(view, Known) or not is_quorate(view.value.nodes) or not isinstance(machine.node, Known):
+        return False
+    return not any(n.machine_uid == machine.uid or (machine.member is not None and n.id == machine.member.id) for n in raft_members(view.value.nodes))
+
+
+def change_managers(
+    spec: SwarmClusterSpec,
+    observation: ClusterObservation,
+    table: MachineTable,
+    keep: Sequence[Machine],
+    missing: bool,
+    joins: Sequence[JoinManager],
+    now: datetime,
+) -> ManagerChange:
+    """The next change. `keep`: machines that stay; `missing`: some wanted managers have no server yet; `joins`: those that are ready to join."""
+    view = observation.swarm
+    if not isinstance(view, Known) or not isinstance(observation.servers, Known) or not is_quorate(view.value.nodes):
+        return ManagerChange()
+    nodes = view.value.nodes
+    kept = [m for m in keep if m.id.role == "Manager"]
+    leavers = _leavers(nodes, table, kept)
+    missing = missing or any(not m.joined for m in kept)
+    # One that a person demoted.
+    demoted = [m.member for m in kept if m.member is not None and m.member.role != "manager" and m.member.state == "ready"]
+    if not leavers and not joins and not demoted:
+        return ManagerChange()
+    if changing := in_transition(nodes):
+        return ManagerChange(waiting=f"the role of {changing[0].hostname} is changing")
+    dead = [n for n in leavers if n.reachability != "reachable"]
+    if dead:
+        if missing and not joins:
+            return ManagerChange(waiting=f"{dead[0].hostname} leaves once its successor is up")
+        if not may_leave(nodes, dead[0]):
+            return ManagerChange(waiting=f"without {dead[0].hostname} there is no majority")
+        return ManagerChange((DemoteManager(Known(dead[0]), "it is dead and its successor is up" if missing else "it is dead and not wanted any more"),))
+    unsettled = max((SETTLE_SECONDS - _reachable_for(m, now) for m in kept if m.joined), default=0.0)
+    if unsettled > 0:
+        return ManagerChange(waiting="the managers settle", wake_in=unsettled)
+    if joins or demoted:
+        if not may_join(nodes):
+            return ManagerChange(waiting="another manager is down: with one more member the majority could be lost")
+        if demoted:
+            return ManagerChange((SetNode(Known(demoted[0]), "manager", demoted[0].availability, demoted[0].labels),))
+        return ManagerChange((joins[0],))
+    if missing:
+        return ManagerChange()
+    slots = {m.uid: m.id for m in table.machines}
+    leaver = max(leavers, key=lambda n: (not n.leader, slots[n.machine_uid].slot if n.machine_uid in slots else 0, n.id))
+    if not may_leave(nodes, leaver):
+        return ManagerChange(waiting=f"without {leaver.hostname} there is no majority")
+    since = times.age(leaver.labels.get(NODE_LABEL_DRAINED), now)
+    if leaver.availability != "drain" or since is None:
+        return ManagerChange((DrainNode(Known(leaver), times.stamp(now), "not wanted any more"),))
+    if since < spec.drain_timeout_seconds and not (isinstance(observation.tasks, Known) and not observation.tasks.value.get(leaver.id)):
+        return ManagerChange(waiting=f"{leaver.hostname} drains")
+    return ManagerChange((DemoteManager(Known(leaver), "not wanted any more"),))
+
+
+def _leavers(nodes: Sequence[Node], table: MachineTable, kept: Sequence[Machine]) -> list[Node]:
+    """Managers that we made and that shall not be: of machines that go, and dead rows of machines that are gone or have joined anew. One that is reachable while Nova
+    knows no server of it is left alone, as are managers that somebody else joined."""
+    rows = {m.member.id for m in kept if m.member is not None}
+    going = {m.uid for m in table.machines if not m.gone}
+    return [
+        n for n in nodes if n.role == "manager" and n.machine_uid is not None and n.id not in rows and (n.reachability != "reachable" or n.machine_uid in going)
+    ]
+
+
+def _reachable_for(machine: Machine, now: datetime) -> float:
+    record = machine.record
+    if record is None or record.phase != MachinePhase.READY:
+        return 0.0
+    return times.age(record.phase_since, now) or 0.0
