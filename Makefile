@@ -38,6 +38,7 @@ format: $(VENV)/.stamp ## Format the code
 crds: $(VENV)/.stamp ## Generate crds/ and the API reference from the types
 	@$(PY) -m swarm_operator.api.crd --write crds
 	@$(PY) -m swarm_operator.api.reference --write docs
+	@$(PY) -m swarm_operator.telemetry.reference --write docs
 
 lock: $(VENV)/.stamp ## Renew requirements.txt and requirements-dev.txt (hashes, no URLs)
 	@$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header -o requirements.txt pyproject.toml

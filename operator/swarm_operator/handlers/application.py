@@ -33,6 +33,7 @@ from swarm_operator.handlers.wiring import BuildCore, build_core, build_lease, b
 from swarm_operator.ports.objects import Key, Objects
 from swarm_operator.telemetry import logs
 from swarm_operator.telemetry.metrics import Metrics
+from swarm_operator.telemetry.objects import ObjectCollector, ObjectStates
 from swarm_operator.telemetry.server import TelemetryServer
 
 LOOP_PATIENCE = 30.0
@@ -85,11 +86,13 @@ class Application:
             self._candidate = Candidate(lease, leader_identity(settings), self._clock, self._elected, self._lease_lost)
         self._metrics.lead_from(settings.lease if settings.leader_elect else "", self._leads)
         self._pool = WorkerPool(self._queue, reconcile, settings.workers, ReconcileObserver(clusters, self._metrics))
+        states = ObjectStates()
         grace = min(10.0, settings.watch_patience_seconds)
-        sweep = Sweep(self._objects, settings.namespaces, self._queue, oracle, clusters, self._clock, self._watch_died, grace_seconds=grace)
+        sweep = Sweep(self._objects, settings.namespaces, self._queue, oracle, clusters, self._clock, self._watch_died, states, grace_seconds=grace)
         self._resync = Resync(sweep, settings.resync_seconds, self._clock)
-        self._shell = Shell(configuration, settings.namespaces, WatchEvents(self._queue, oracle, clusters, self._metrics), self._close_queue)
+        self._shell = Shell(configuration, settings.namespaces, WatchEvents(self._queue, oracle, clusters, self._metrics, states), self._close_queue)
         self._metrics.collect_from(self._queue.figures, self._resync.last_success)
+        self._metrics.registry.register(ObjectCollector(states, self._clock.now, self._leads))
         self._server = TelemetryServer(
             settings.metrics_address, settings.metrics_port, metrics=self._metrics.exposition, live=self._live_complaints, ready=self._ready_complaints
         )

@@ -13,6 +13,7 @@ from swarm_operator.engine.queue import WorkQueue
 from swarm_operator.engine.watchdog import WatchOracle
 from swarm_operator.handlers.watch import ClusterNames
 from swarm_operator.ports.objects import Key, Kind, Objects
+from swarm_operator.telemetry.objects import ObjectStates
 
 KINDS: tuple[Kind, ...] = ("SwarmCluster", "SwarmService")
 """Clusters first: their services need them."""
@@ -32,6 +33,7 @@ class Sweep:
         clusters: ClusterNames,
         clock: Clock,
         on_stale: Callable[[list[Key]], None],
+        states: ObjectStates,
         *,
         grace_seconds: float = 10.0,
     ) -> None:
@@ -43,17 +45,20 @@ class Sweep:
         self._clusters = clusters
         self._clock = clock
         self._on_stale = on_stale
+        self._states = states
         self._grace = grace_seconds
 
     def __call__(self) -> float | None:
         """Seconds until the next list where the oracle waits for an event; else None. Raises ExternalError when a list fails: then nothing is concluded."""
         versions: dict[Key, str] = {}
+        mark = self._states.mark()
         for kind in KINDS:
             for namespace in self._namespaces:
                 for resource in self._objects.list(kind, namespace):
                     versions[resource.key] = resource.resource_version
                     self._clusters.note(resource.key, resource.spec)
                     self._queue.add(resource.key)
+        self._states.keep_only(versions, mark)
         suspects = self._oracle.listed(versions)
         if suspects:
             self._clock.sleep(self._grace)

@@ -3,7 +3,7 @@
 Events are hints. A handler that fails is never called again for the same event (kopf ignores errors of on.event), so it does nothing that can fail: it adds a key.
 Secrets are not watched: that would need the right to list every Secret and bring their contents into the process. A cluster whose Secret is missing is looked at again
 after its back-off, and any edit of the cluster brings it back at once.
-Does not: decide anything about an object, or keep its contents.
+Does not: decide anything about an object, or keep its contents but for the figures that metrics show.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from swarm_operator.engine.queue import WorkQueue
 from swarm_operator.engine.watchdog import WatchOracle
 from swarm_operator.ports.objects import Key, Kind
 from swarm_operator.telemetry.metrics import Metrics
+from swarm_operator.telemetry.objects import ObjectStates, figures_of
 
 
 class ClusterNames:
@@ -70,8 +71,9 @@ class ClusterNames:
 class WatchEvents:
     """Receives each event of both kinds. Called from one thread (kopf's loop); quick, and raises nothing for an object that the API server can hold."""
 
-    def __init__(self, queue: WorkQueue[Key], oracle: WatchOracle[Key], clusters: ClusterNames, metrics: Metrics) -> None:
+    def __init__(self, queue: WorkQueue[Key], oracle: WatchOracle[Key], clusters: ClusterNames, metrics: Metrics, states: ObjectStates) -> None:
         self._queue = queue
+        self._states = states
         self._oracle = oracle
         self._clusters = clusters
         self._metrics = metrics
@@ -85,6 +87,7 @@ class WatchEvents:
         self._metrics.watch_event(kind)
         if event_type == "DELETED":
             self._oracle.gone(key)
+            self._states.remove(key)
             self._clusters.forget(key)
             self._wishes.pop(key, None)
             self._faces.pop(key, None)
@@ -92,6 +95,7 @@ class WatchEvents:
             return
         self._oracle.delivered(key, metadata["resourceVersion"])
         self._clusters.note(key, body.get("spec") or {})
+        self._states.put(key, figures_of(body))
         # The echo of our own status must not bring the key back: a reconcile that fails would be repeated at once and its back-off counted twice. When to look again is
         # the Outcome's to say; a status that somebody else changed is put right by the next sweep.
         if _differs(self._wishes, key, _wish(metadata)):

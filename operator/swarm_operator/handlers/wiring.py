@@ -40,7 +40,7 @@ BuildCore = Callable[[Objects, Wake, Clock, Metrics], Core]
 def build_objects(configuration: Any, settings: Settings, clock: Clock, metrics: Metrics) -> KubernetesObjects:
     """The Kubernetes adapter; as many connections as there can be callers."""
     api = KubernetesApi(configuration, observe=metrics.observe_request, connections=settings.workers + 4)
-    return KubernetesObjects(api, EventRecorder(api, clock))
+    return KubernetesObjects(api, EventRecorder(api, clock, count=metrics.event_recorded))
 
 
 def build_lease(configuration: Any, settings: Settings, clock: Clock, metrics: Metrics) -> KubernetesLease:

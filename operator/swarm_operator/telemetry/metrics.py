@@ -58,6 +58,12 @@ class Metrics:
         self._watch_stale = Counter(
             "swarm_operator_watch_stale_total", "Watches found dead: a list saw what no event had brought. The process ends then.", registry=self.registry
         )
+        self._events = Counter(
+            "swarm_operator_events_total",
+            "Kubernetes Events by their reason: what was created, deleted, replaced or corrected, and what was refused.",
+            ["kind", "type", "reason"],
+            registry=self.registry,
+        )
         info = Gauge("swarm_operator_build_info", "Always 1; the version is in the label.", ["version"], registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -76,6 +82,10 @@ class Metrics:
     def watch_event(self, kind: str) -> None:
         """A watch delivered an event."""
         self._watch_events.labels(kind).inc()
+
+    def event_recorded(self, kind: str, event_type: str, reason: str) -> None:
+        """An Event was recorded for an object of `kind`."""
+        self._events.labels(kind, event_type, reason).inc()
 
     def watch_stale(self) -> None:
         """A watch was found dead."""

@@ -10,6 +10,7 @@ from swarm_operator.handlers.sweep import Sweep
 from swarm_operator.handlers.watch import ClusterNames, WatchEvents
 from swarm_operator.ports.objects import Key, Kind, Resource
 from swarm_operator.telemetry.metrics import Metrics
+from swarm_operator.telemetry.objects import ObjectStates
 
 CLUSTER = Key("SwarmCluster", "ns", "c")
 WEB = Key("SwarmService", "ns", "web")
@@ -22,7 +23,8 @@ class Rig:
         self.clusters = ClusterNames()
         self.queue: WorkQueue[Key] = WorkQueue(self.clock, self.clusters.group, group_limit=1)
         self.oracle: WatchOracle[Key] = WatchOracle(self.clock)
-        self.events = WatchEvents(self.queue, self.oracle, self.clusters, Metrics())
+        self.states = ObjectStates()
+        self.events = WatchEvents(self.queue, self.oracle, self.clusters, Metrics(), self.states)
         self.version = 0
 
     def event(self, key: Key, event_type: str | None = "MODIFIED", status: dict[str, Any] | None = None, **metadata: Any) -> None:
@@ -125,7 +127,7 @@ class Lists:
 
 def sweep_of(rig: Rig, lists: Lists, namespaces: tuple[str, ...] = ()) -> tuple[Sweep, list[list[Key]]]:
     stale: list[list[Key]] = []
-    return Sweep(lists, namespaces, rig.queue, rig.oracle, rig.clusters, rig.clock, stale.append), stale  # type: ignore[arg-type]
+    return Sweep(lists, namespaces, rig.queue, rig.oracle, rig.clusters, rig.clock, stale.append, rig.states), stale  # type: ignore[arg-type]
 
 
 def test_a_sweep_brings_every_key_back_and_learns_their_clusters() -> None:
@@ -158,3 +160,14 @@ def test_a_watch_that_delivers_is_left_alone() -> None:
         rig.clock.advance(300)
         sweep()
     assert stale == []
+
+
+def test_figures_for_metrics_come_with_events_and_go_with_the_object() -> None:
+    rig, lists = Rig(), Lists({WEB: "1"})
+    rig.event(WEB, None, status={"corrections": 2})
+    rig.event(DB, None)
+    assert [(key, figures.corrections) for key, figures in rig.states.snapshot()] == [(DB, 0), (WEB, 2)]
+    sweep_of(rig, lists)[0]()
+    assert [key for key, _ in rig.states.snapshot()] == [WEB], "the deletion of db was never delivered"
+    rig.event(WEB, "DELETED")
+    assert rig.states.snapshot() == []

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +11,12 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.engine.clock import FakeClock
 from swarm_operator.engine.outcome import After, Done, Retry
 from swarm_operator.engine.queue import WorkQueue
+from swarm_operator.telemetry import reference
 from swarm_operator.telemetry.metrics import Metrics
 from swarm_operator.telemetry.requests import observed
 from swarm_operator.telemetry.server import TelemetryServer
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -90,3 +95,33 @@ def test_the_server_tells_health_and_metrics_on_loopback() -> None:
         assert fetch(server, "/etc/passwd")[0] == 404
     finally:
         server.stop()
+
+
+def test_the_page_of_metrics_is_not_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reference.main(["--check", str(DOCS)]) == 0, capsys.readouterr().out
+    assert reference.main(["--check", str(tmp_path)]) == 1
+    assert reference.main(["--write", str(tmp_path)]) == 0
+    assert reference.main(["--check", str(tmp_path)]) == 0
+
+
+def test_metrics_are_named_and_explained_as_prometheus_wants_it() -> None:
+    """Prometheus documentation, "Metric and label naming"."""
+    for metric in reference.described():
+        assert re.fullmatch(r"swarm(_operator|cluster|service)_[a-z_]+", metric.name)
+        assert metric.text.endswith("."), metric.name
+        assert not set(metric.labels) & {"id", "uid", "node", "address", "message", "url"}, metric.name
+
+
+def test_leadership_is_asked_for_at_each_scrape() -> None:
+    metrics, leads = Metrics(), [False]
+    metrics.lead_from("l", lambda: leads[0])
+    assert value(metrics, "swarm_operator_leader", lease="l") == 0
+    leads[0] = True
+    assert value(metrics, "swarm_operator_leader", lease="l") == 1
+
+
+def test_events_are_counted_by_reason() -> None:
+    metrics = Metrics()
+    metrics.event_recorded("SwarmCluster", "Normal", "Replaced")
+    metrics.event_recorded("SwarmCluster", "Normal", "Replaced")
+    assert value(metrics, "swarm_operator_events_total", kind="SwarmCluster", type="Normal", reason="Replaced") == 2

@@ -12,6 +12,7 @@ import queue
 import threading
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,10 +56,20 @@ class EventRecorder:
     """
 
     def __init__(
-        self, api: KubernetesApi, clock: Clock, *, burst: int = 25, refill_seconds: float = 30.0, repeat_seconds: float = 30.0, remembered: int = 4096
+        self,
+        api: KubernetesApi,
+        clock: Clock,
+        *,
+        burst: int = 25,
+        refill_seconds: float = 30.0,
+        repeat_seconds: float = 30.0,
+        remembered: int = 4096,
+        count: Callable[[str, str, str], None] = lambda kind, event_type, reason: None,
     ) -> None:
+        """`count` is told of each Event (kind of its object, type, reason), also of those that are not written."""
         self._api = api
         self._clock = clock
+        self._count = count
         self._burst = burst
         self._refill = refill_seconds
         self._repeat = repeat_seconds
@@ -73,6 +84,7 @@ class EventRecorder:
     def record(self, resource: Resource, reason: Reason, message: str, *, warning: bool = False) -> None:
         """Never raises, never blocks; dropped when the object's budget is used up or a thousand wait."""
         try:
+            self._count(resource.key.kind, "Warning" if warning else "Normal", reason.value)
             identity = (resource.uid, "Warning" if warning else "Normal", reason.value, redact(message)[:MESSAGE_LIMIT])
             if self._admit(identity, _name(resource)):
                 self._jobs.put_nowait((resource, identity, rfc3339(self._clock.now())))

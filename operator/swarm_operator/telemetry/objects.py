@@ -1,0 +1,178 @@
+"""Metrics of the objects themselves, made at scrape time from what the watch brought last: an object that is gone has no series, and nothing goes stale.
+
+Only the process that leads shows them, so that two replicas do not count each object twice.
+
+Budget: at most 25 series for a SwarmCluster whose machines are in up to nine combinations of role and phase (36 if one had machines in all eighteen), and 14 for a SwarmService:
+six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
+only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
+
+Does not: ask the API server, OpenStack or a swarm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from swarm_operator.domain import times
+from swarm_operator.ports.objects import Key
+
+
+@dataclass(frozen=True)
+class ObjectFigures:
+    """What is kept of an object: numbers and short words of its status. Parts that its kind does not have are empty."""
+
+    conditions: tuple[tuple[str, str], ...] = ()
+    deleting: bool = False
+    formed: bool = False
+    machines: tuple[tuple[str, str, int], ...] = ()
+    managers: tuple[int, int] = (0, 0)
+    workers: tuple[int, int] = (0, 0)
+    replicas: tuple[int, int] = (0, 0)
+    drifted_since: str | None = None
+    corrections: int = 0
+    failing: int = 0
+
+
+def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
+    """The figures of an object as the API server holds it. Raises nothing for a status that the schema allows, or for none."""
+    status: Mapping[str, Any] = body.get("status") or {}
+    conditions: list[Mapping[str, Any]] = status.get("conditions") or []
+    counts: dict[tuple[str, str], int] = {}
+    for node in status.get("nodes") or []:
+        place = (str(node.get("role", "")), str(node.get("phase", "")))
+        counts[place] = counts.get(place, 0) + 1
+    drifted = next((c.get("lastTransitionTime") for c in conditions if c.get("type") == "Drifted" and c.get("status") == "True"), None)
+    replicas: Mapping[str, Any] = status.get("replicas") or {}
+    return ObjectFigures(
+        conditions=tuple((str(c.get("type")), str(c.get("status"))) for c in conditions),
+        deleting="deletionTimestamp" in (body.get("metadata") or {}),
+        formed=bool(status.get("swarmID")),
+        machines=tuple((role, phase, count) for (role, phase), count in sorted(counts.items())),
+        managers=_pair(status.get("managers")),
+        workers=_pair(status.get("workers")),
+        replicas=(int(replicas.get("desired") or 0), int(replicas.get("running") or 0)),
+        drifted_since=drifted,
+        corrections=int(status.get("corrections") or 0),
+        failing=sum(int(task.get("count") or 1) for task in status.get("failingTasks") or []),
+    )
+
+
+def _pair(count: Mapping[str, Any] | None) -> tuple[int, int]:
+    return (int((count or {}).get("desired") or 0), int((count or {}).get("ready") or 0))
+
+
+class ObjectStates:
+    """The figures of all objects seen. Thread safe; the watch writes, the sweep prunes, a scrape reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._figures: dict[Key, tuple[int, ObjectFigures]] = {}
+        self._turn = 0
+
+    def put(self, key: Key, figures: ObjectFigures) -> None:
+        """The watch brought this."""
+        with self._lock:
+            self._turn += 1
+            self._figures[key] = (self._turn, figures)
+
+    def remove(self, key: Key) -> None:
+        """The watch brought the deletion."""
+        with self._lock:
+            self._figures.pop(key, None)
+
+    def mark(self) -> int:
+        """To be asked for before a LIST, for `keep_only`."""
+        with self._lock:
+            return self._turn
+
+    def keep_only(self, keys: Iterable[Key], mark: int) -> None:
+        """A complete LIST begun after `mark` saw `keys` and no others. A deletion can be missed: after a gap (410 Gone) the watch brings only what is still there."""
+        listed = set(keys)
+        with self._lock:
+            for key in [key for key, (turn, _) in self._figures.items() if turn <= mark and key not in listed]:
+                del self._figures[key]
+
+    def snapshot(self) -> list[tuple[Key, ObjectFigures]]:
+        """All, in the order of their keys."""
+        with self._lock:
+            return sorted((key, figures) for key, (_, figures) in self._figures.items())
+
+
+class ObjectCollector(Collector):
+    """Makes the families of both kinds; none while `shown` says no."""
+
+    def __init__(self, states: ObjectStates, now: Callable[[], datetime], shown: Callable[[], bool]) -> None:
+        self._states = states
+        self._now = now
+        self._shown = shown
+
+    def collect(self) -> Iterator[Metric]:
+        everything = self._states.snapshot() if self._shown() else []
+        yield from _cluster_families([(key, figures) for key, figures in everything if key.kind == "SwarmCluster"])
+        yield from _service_families([(key, figures) for key, figures in everything if key.kind == "SwarmService"], self._now())
+
+
+_Objects = list[tuple[Key, ObjectFigures]]
+_OBJECT = ("namespace", "name")
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=[*_OBJECT, *labels])
+
+
+def _conditions(name: str, kind: str, objects: _Objects) -> Metric:
+    family = _gauge(name, f"Conditions of each {kind}: 1 for the status that the condition has now, no series for the others.", "condition", "status")
+    for key, figures in objects:
+        for condition, status in figures.conditions:
+            family.add_metric([key.namespace, key.name, condition, status], 1)
+    return family
+
+
+def _each(name: str, text: str, objects: _Objects, value: Callable[[ObjectFigures], float]) -> Metric:
+    family = _gauge(name, text)
+    for key, figures in objects:
+        family.add_metric([key.namespace, key.name], value(figures))
+    return family
+
+
+def _cluster_families(objects: _Objects) -> Iterator[Metric]:
+    yield _conditions("swarmcluster_condition", "SwarmCluster", objects)
+    machines = _gauge("swarmcluster_machines", "Machines of a SwarmCluster by role and phase; no series for a phase without machines.", "role", "phase")
+    for key, figures in objects:
+        for role, phase, count in figures.machines:
+            machines.add_metric([key.namespace, key.name, role, phase], count)
+    yield machines
+    yield _each("swarmcluster_managers_desired", "Managers that the spec asks for.", objects, lambda f: f.managers[0])
+    yield _each("swarmcluster_managers_ready", "Managers that are ready nodes of the swarm.", objects, lambda f: f.managers[1])
+    yield _each("swarmcluster_workers_desired", "Workers that the spec asks for.", objects, lambda f: f.workers[0])
+    yield _each("swarmcluster_workers_ready", "Workers that are ready nodes of the swarm.", objects, lambda f: f.workers[1])
+    yield _each("swarmcluster_formed", "1 once the swarm has been initialised, 0 before.", objects, lambda f: f.formed)
+    yield _each("swarmcluster_deleting", "1 while the SwarmCluster is being deleted, else 0.", objects, lambda f: f.deleting)
+
+
+def _service_families(objects: _Objects, now: datetime) -> Iterator[Metric]:
+    def drift_seconds(figures: ObjectFigures) -> float:
+        return max(0.0, times.age(figures.drifted_since, now) or 0.0)
+
+    yield _conditions("swarmservice_condition", "SwarmService", objects)
+    yield _each("swarmservice_replicas_desired", "Tasks that should run.", objects, lambda f: f.replicas[0])
+    yield _each("swarmservice_replicas_running", "Tasks of the present spec that run.", objects, lambda f: f.replicas[1])
+    yield _each("swarmservice_tasks_failing", "Tasks that do not run because of an error.", objects, lambda f: f.failing)
+    yield _each(
+        "swarmservice_drifted",
+        "1 while the service in the swarm differs from the spec and is not put back, else 0.",
+        objects,
+        lambda f: f.drifted_since is not None,
+    )
+    yield _each("swarmservice_drift_seconds", "How long the present drift has lasted, in seconds; 0 when there is none.", objects, drift_seconds)
+    corrections = CounterMetricFamily("swarmservice_corrections", "Changes from outside that were put back.", labels=_OBJECT)
+    for key, figures in objects:
+        corrections.add_metric([key.namespace, key.name], figures.corrections)
+    yield corrections
