@@ -1,6 +1,7 @@
 """Makes a picture of a terminal from a recording: `docs/images/render.py TITLE < recording.txt > picture.svg`. Needs `rich`, which the development environment has."""
 
 import io
+import re
 import sys
 
 from rich.console import Console
@@ -14,4 +15,6 @@ for line in sys.stdin.read().splitlines():
     text.highlight_regex(r"Ready=True|\bReady\b|\bTrue\b|Reconciled", "green")
     text.highlight_regex(r"Ready=False", "yellow")
     console.print(text, highlight=False, soft_wrap=True)
-sys.stdout.write(console.export_svg(title=sys.argv[1] if len(sys.argv) > 1 else "swarm-operator"))
+picture = console.export_svg(title=sys.argv[1] if len(sys.argv) > 1 else "swarm-operator")
+# The reader's own monospace font serves; a picture in a README shall fetch nothing.
+sys.stdout.write(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
