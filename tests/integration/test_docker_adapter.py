@@ -17,6 +17,7 @@ from swarm_operator.adapters.docker.transport import Transport
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.service import ServiceController
 from swarm_operator.controllers.session import ClusterSessions
+from swarm_operator.domain.cluster.overlays import used
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.swarm import SwarmSettings
 from swarm_operator.engine.clock import SystemClock
@@ -77,6 +78,24 @@ def test_view_tells_nodes_and_swarm_scoped_networks(swarm: DockerSwarm) -> None:
     network_id = swarm.create_network("blue", attachable=True, encrypted=True, subnet="10.66.0.0/24", labels={"a": "b"})
     (blue,) = (n for n in swarm.view().networks if n.name == "blue")
     assert (blue.id, blue.driver, blue.attachable, blue.encrypted, blue.labels) == (network_id, "overlay", True, True, {"a": "b"})
+    assert (blue.internal, blue.subnets) == (False, ("10.66.0.0/24",))
+
+
+def test_networks_with_options_and_their_removal(engine: PrivateEngine, swarm: DockerSwarm) -> None:
+    options = {"com.docker.network.driver.mtu": "1400"}
+    network_id = swarm.create_network("inner", attachable=False, encrypted=False, subnet=None, labels={}, internal=True, driver_opts=options)
+    (inner,) = (n for n in swarm.view().networks if n.name == "inner")
+    assert inner.internal and not inner.encrypted
+    assert "1400" in engine.docker("network", "inspect", "inner").stdout
+    service = swarm.create_service({**spec_of("attached"), "TaskTemplate": {"ContainerSpec": {"Image": "none"}, "Networks": [{"Target": network_id}]}})
+    (listed,) = (s for s in swarm.list_services() if s["ID"] == service)
+    assert used([listed]) == {network_id}
+    refused = error_of(lambda: swarm.remove_network(network_id))
+    assert refused.kind is ErrorKind.INVALID and "in use by service" in refused.message
+    swarm.remove_service(service)
+    swarm.remove_network(network_id)
+    swarm.remove_network(network_id)
+    assert "inner" not in {n.name for n in swarm.view().networks}
 
 
 def test_the_engines_failures_are_told_apart(swarm: DockerSwarm) -> None:

@@ -13,7 +13,8 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
-from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port
+from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port, Volume
+from swarm_operator.domain.cluster import overlays
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
@@ -60,6 +61,7 @@ class SlowFacts:
     machine_references: dict[str, Fact[MachineReferences]]
     networking: Known[OwnedNetworking]
     keypair: Known[KeyPair | None]
+    volumes: Fact[tuple[Volume, ...]]
 
 
 @dataclass
@@ -203,6 +205,7 @@ class Gatherer:
                 machine_references=memo.machine_references,
                 networking=memo.networking,
                 keypair=memo.keypair,
+                volumes=memo.volumes,
             )
         return replace(
             observation,
@@ -210,7 +213,16 @@ class Gatherer:
             machine_references={pool: self._machine_references(cloud, pool) for pool in sorted(names)},
             networking=self._read(lambda: cloud.list_owned_networking(uid)),
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
+            volumes=self._volumes(cloud) if self._status.swarm_id is not None else NOT_LOOKED_AT,
+            project_fresh=True,
         )
+
+    def _volumes(self, cloud: Cloud) -> Fact[tuple[Volume, ...]]:
+        """Not through `_read`: a cloud without Cinder is none to fail on."""
+        try:
+            return Known(cloud.list_owned_volumes(self._resource.uid))
+        except ExternalError as error:
+            return Unknown(error.reason, error.message)
 
     def _deletion_facts(self, observation: ClusterObservation, cloud: Cloud) -> ClusterObservation:
         """All of it fresh, and references not at all: they may be gone long since."""
@@ -224,7 +236,7 @@ class Gatherer:
         if servers == Known(()) and isinstance(networking, Known) and networking.value.networks:
             ids = [n.id for n in networking.value.networks]
             ports = self._read(lambda: tuple(p for network in ids for p in cloud.list_ports(network_id=network)))
-        return replace(observation, ports=ports)
+        return replace(observation, ports=ports, volumes=self._volumes(cloud) if servers == Known(()) else NOT_LOOKED_AT)
 
     def _network_references(self, cloud: Cloud) -> NetworkReferences:
         spec = self._spec
@@ -357,4 +369,4 @@ def remember(gathered: Gathered, at: float) -> SlowFacts | None:
         return None
     if any(isinstance(f, Unknown) for f in o.machine_references.values()):
         return None
-    return SlowFacts(o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair)
+    return SlowFacts(o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair, o.volumes)

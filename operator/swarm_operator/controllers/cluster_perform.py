@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from swarm_operator.api.cluster import JoinStatus, MachinePhase
+from collections.abc import Callable
+
+from swarm_operator.api.cluster import JoinStatus, MachinePhase, OrphanKind
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
 from swarm_operator.bootstrap.keys import new_ssh_keypair
@@ -12,6 +14,7 @@ from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, SSH_PUBLIC, s
 from swarm_operator.controllers.cluster_guests import configure_engine
 from swarm_operator.controllers.cluster_repair import repair
 from swarm_operator.domain.cloud import ServerRequest
+from swarm_operator.domain.cluster import overlays
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -39,7 +42,7 @@ def perform(action: Action, step: s.Step) -> None:
         repair(action, step, lambda join: _guest(action, join))
     elif isinstance(step, s.CreatePort | s.CreateServer | s.DeleteServer | s.EnsureFloatingIP | s.ExposeJoinToken):
         _server(action, step)
-    elif isinstance(step, s.DeleteInfrastructure | s.RemoveRouterInterface | s.DeleteKeyPair | s.RemoveFinalizer | s.RemoveRule):
+    elif isinstance(step, s.DeleteInfrastructure | s.RemoveRouterInterface | s.DeleteKeyPair | s.DeleteOrphan | s.RemoveFinalizer | s.RemoveRule):
         _remove(action, step)
     else:
         _infrastructure(action, step)
@@ -124,6 +127,16 @@ def _remove(action: Action, step: s.Step) -> None:
             cloud.delete_security_rule(evidence.value[0])
         case s.RemoveRouterInterface(router_id, evidence) if cloud is not None:
             cloud.remove_router_interface(router_id, evidence.value)
+        case s.DeleteOrphan(orphan, evidence, called) if cloud is not None:
+            ways: dict[OrphanKind, Callable[[str], None]] = {
+                "server": cloud.delete_server,
+                "port": cloud.delete_port,
+                "floating-ip": cloud.delete_floating_ip,
+                "security-group": cloud.delete_security_group,
+                "volume": cloud.delete_volume,
+            }
+            ways[orphan](evidence.value)
+            action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
         case s.DeleteKeyPair(evidence) if cloud is not None:
             cloud.delete_keypair(evidence.value)
         case s.DeleteInfrastructure(kind, evidence, because) if cloud is not None:
@@ -134,6 +147,7 @@ def _remove(action: Action, step: s.Step) -> None:
                 "subnet": cloud.delete_subnet,
                 "network": cloud.delete_network,
                 "security-group": cloud.delete_security_group,
+                "volume": cloud.delete_volume,
             }[kind]
             delete(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")

@@ -34,6 +34,8 @@ NODE_LABEL_DRAINED: Final = "io.swarmops.drained-at"
 """Node label with the RFC 3339 time since when *we* drain the node; a drain without it is somebody else's and is left alone."""
 SERVICE_LABEL_UID: Final = "io.swarmops.service-uid"
 SERVICE_LABEL_OWNER: Final = "io.swarmops.service"
+NETWORK_LABEL_CLUSTER: Final = "io.swarmops.cluster-uid"
+"""Label with the cluster's UID on overlay networks that we made."""
 MATERIAL_LABEL_SOURCE: Final = "io.swarmops.source"
 """On a config or secret that we made, beside the service's labels: kind, name and key of where its content is from."""
 

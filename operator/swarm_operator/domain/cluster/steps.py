@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from swarm_operator.api.cluster import Rung
+from swarm_operator.api.cluster import OrphanKind, OverlayNetwork, Rung
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import SecurityRule, Server
