@@ -76,11 +76,28 @@ def test_scale_from_one_to_three_to_two(kubectl: Kubectl, swarm: str, cloud: Clo
     assert {n["Status"]["State"] for n in docker.nodes()} == {"ready"}
 
 
-def test_a_killed_worker_is_replaced(kubectl: Kubectl, swarm: str, cloud: CloudView, docker: DockerView, lab: Any) -> None:
-    """The host dies without Nova being told: the swarm's view decides, after the grace."""
+def test_a_killed_worker_is_reset(kubectl: Kubectl, swarm: str, cloud: CloudView, docker: DockerView, lab: Any) -> None:
+    """The host dies without Nova being told: the swarm's view decides, after the grace. A hard reboot brings the same server back as the same node."""
+    uid = uid_of(kubectl, swarm)
+    before = {s.id for s in cloud.servers(uid)}
+    victim = next(n for n in kubectl.get("swarmcluster", swarm)["status"]["nodes"] if n["role"] == "Worker")
+
+    def now() -> dict[str, Any]:
+        return next(n for n in kubectl.get("swarmcluster", swarm)["status"]["nodes"] if n["name"] == victim["name"])
+
+    lab("break", "kill-host", victim["name"])
+    eventually(lambda: now()["phase"] == "Down", within=90, what="the node is seen down")
+    eventually(lambda: now()["phase"] == "Ready", within=180, every=2, what="the node is back")
+    assert now()["remediation"]["rung"] == "HardReboot" and now()["nodeID"] == victim["nodeID"]
+    kubectl.wait("swarmcluster", swarm)
+    assert {s.id for s in cloud.servers(uid)} == before
+
+
+def test_a_worker_deleted_in_nova_is_replaced(kubectl: Kubectl, swarm: str, cloud: CloudView, docker: DockerView) -> None:
+    """Nothing can be repaired where the server is gone: the slot gets a new machine."""
     uid = uid_of(kubectl, swarm)
     victim = next(n for n in kubectl.get("swarmcluster", swarm)["status"]["nodes"] if n["role"] == "Worker")
-    lab("break", "kill-host", victim["name"])
+    cloud.connection.compute.delete_server(victim["serverID"])
 
     def replaced() -> bool:
         node = next(n for n in kubectl.get("swarmcluster", swarm)["status"]["nodes"] if n["role"] == "Worker" and n["slot"] == victim["slot"])

@@ -18,6 +18,7 @@ from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED, MachineId, description, keypair_name, server_metadata
+from swarm_operator.domain.quorum import in_transition, is_quorate, may_be_disturbed, may_join, may_leave, raft_members
 from swarm_operator.domain.swarm import EngineInfo, Node, SwarmView
 
 UID = "11111111-2222-3333-4444-555555555555"
@@ -35,11 +36,12 @@ TYPES = (
     "MembersUpToDate",
     "RemediationAllowed",
     "DeletionBlocked",
+    "OrphansFound",
 )
 
 machines = st.builds(
     MachineId, role=st.just("Worker"), pool=st.sampled_from(["web", "gone"]), slot=st.integers(0, 3), incarnation=st.integers(1, 3)
-) | st.builds(MachineId, role=st.just("Manager"), pool=st.just(""), slot=st.just(0), incarnation=st.integers(1, 2))
+) | st.builds(MachineId, role=st.just("Manager"), pool=st.just(""), slot=st.integers(0, 2), incarnation=st.integers(1, 2))
 ages = st.integers(0, 2000)
 
 
@@ -87,15 +89,16 @@ def records(draw: st.DrawFn) -> MachineStatus:
 def nodes(draw: st.DrawFn) -> Node:
     machine = draw(machines)
     drained = draw(st.none() | ages)
+    manager = machine.role == "Manager" and draw(st.integers(0, 5)) > 0
     return Node(
         id=f"node-{draw(st.integers(0, 99))}",
         hostname=machine.server_name("demo"),
-        role="manager" if machine.role == "Manager" else "worker",
+        role="manager" if manager else "worker",
         availability="active" if drained is None else "drain",
         state=draw(st.sampled_from(["ready", "down", "disconnected", "unknown"])),
         version=draw(st.integers(1, 50)),
-        leader=machine.role == "Manager",
-        reachability="reachable" if machine.role == "Manager" else "",
+        leader=manager and machine.slot == 0,
+        reachability=draw(st.sampled_from(["reachable", "reachable", "reachable", "unreachable", "unknown"])) if manager else "",
         labels={} if drained is None else {NODE_LABEL_DRAINED: at(drained)},
         machine_uid=draw(st.sampled_from([None, machine.uid(UID)])),
     )
@@ -165,7 +168,7 @@ def statuses(draw: st.DrawFn) -> SwarmClusterStatus:
 
 
 specs = st.builds(
-    lambda replicas, join, policy, paused, retain: SwarmClusterSpec.model_validate(
+    lambda replicas, join, policy, paused, retain, managers: SwarmClusterSpec.model_validate(
         {
             "identityRef": {"secretName": "c"},
             "machine": {"flavor": {"name": "f"}, "image": {"name": "i"}},
@@ -174,6 +177,7 @@ specs = st.builds(
             "remediation": {"policy": policy},
             "paused": paused,
             "deletionPolicy": retain,
+            "managers": {"replicas": managers},
         }
     ),
     st.integers(0, 4),
@@ -181,6 +185,7 @@ specs = st.builds(
     st.sampled_from(["Replace", "None"]),
     st.booleans(),
     st.sampled_from(["Delete", "Retain"]),
+    st.sampled_from([1, 3]),
 )
 many = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -224,7 +229,38 @@ def test_servers_that_hold_a_swarm_are_never_deleted_but_with_the_cluster(
         return
     for step in plan.steps:
         if isinstance(step, s.DeleteServer) and not step.machine_uid.startswith("surplus"):
-            assert SWARM_STARTED not in step.evidence.value.metadata or step.evidence.value.metadata["swarmops-role"] == "Worker"
+            server = step.evidence.value
+            if SWARM_STARTED not in server.metadata or server.metadata["swarmops-role"] == "Worker":
+                continue
+            # The swarm itself, with a majority at hand, must say that it is no manager.
+            assert isinstance(observation.swarm, Known) and is_quorate(observation.swarm.value.nodes)
+            assert server.metadata["swarmops-machine-uid"] not in {n.machine_uid for n in raft_members(observation.swarm.value.nodes)}
+
+
+@many
+@given(specs, statuses(), observations())
+def test_raft_changes_one_by_one_and_never_loses_its_majority(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation) -> None:
+    plan = decide(spec, status, observation, NOW)
+    if observation.deleting:
+        return
+    changes = [x for x in plan.steps if isinstance(x, s.JoinManager | s.DemoteManager)]
+    changes += [x for x in plan.steps if isinstance(x, s.SetNode) and x.role != x.evidence.value.role]
+    inits = [x for x in plan.steps if isinstance(x, s.InitSwarm)]
+    assert len(changes) + len(inits) <= 1
+    view = observation.swarm
+    if changes:
+        assert isinstance(view, Known) and is_quorate(view.value.nodes) and not in_transition(view.value.nodes)
+    for step in plan.steps:
+        if isinstance(step, s.DemoteManager):
+            assert may_leave(view.value.nodes, step.evidence.value)  # type: ignore[union-attr]
+        if isinstance(step, s.JoinManager):
+            assert may_join(view.value.nodes)  # type: ignore[union-attr]
+        if isinstance(step, s.RemoveNode) and isinstance(view, Known):
+            assert step.evidence.value.id not in {n.id for n in raft_members(view.value.nodes)}
+        if isinstance(step, s.Repair) and isinstance(view, Known):
+            rows = [n for n in raft_members(view.value.nodes) if n.machine_uid == step.machine_uid]
+            assert all(may_be_disturbed(view.value.nodes, n) for n in rows) and is_quorate(view.value.nodes)
+    assert sum(isinstance(x, s.Repair) for x in plan.steps) <= spec.remediation.max_concurrent
 
 
 @many
@@ -233,7 +269,7 @@ def test_no_more_is_made_than_declared(spec: SwarmClusterSpec, status: SwarmClus
     plan = decide(spec, status, observation, NOW)
     made = [step.machine for step in plan.steps if isinstance(step, s.CreateServer)]
     assert len({m.uid(UID) for m in made}) == len(made)
-    assert sum(m.role == "Worker" for m in made) <= spec.worker_pools[0].replicas and sum(m.role == "Manager" for m in made) <= 1
+    assert sum(m.role == "Worker" for m in made) <= spec.worker_pools[0].replicas and sum(m.role == "Manager" for m in made) <= spec.managers.replicas
     if made:
         existing = {x.metadata["swarmops-machine-uid"] for x in observation.servers.value if x.status != "SOFT_DELETED"}  # type: ignore[union-attr]
         assert not existing & {m.uid(UID) for m in made}

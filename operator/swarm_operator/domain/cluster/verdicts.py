@@ -79,7 +79,7 @@ def managers(observation: ClusterObservation, status: SwarmClusterStatus, starte
         if is_quorate(rows):
             return verdict(kind, "True", Reason.QUORUM, f"{sum(n.reachability == 'reachable' for n in rows)} of {len(rows)} managers reachable")
         return verdict(kind, "False", Reason.QUORUM_LOST, "no reachable majority of managers with a leader")
-    if observation.swarm.reason is Reason.QUORUM_LOST and status.swarm_id is not None and status.managers.desired > 1:
+    if observation.swarm.reason is Reason.QUORUM_LOST and status.swarm_id is not None and sum(n.role == "Manager" for n in status.nodes) > 1:
         return verdict(kind, "False", Reason.QUORUM_LOST, f"managers answer, the swarm does not: {observation.swarm.message}")
     if status.swarm_id is not None or started:
         return verdict(kind, "Unknown", Reason.MANAGER_UNREACHABLE, waiting_for or observation.swarm.message)
