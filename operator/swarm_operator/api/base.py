@@ -15,6 +15,8 @@ GROUP: Final = "swarmops.io"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 FINALIZER: Final = f"{GROUP}/teardown"
+RESTARTED_AT: Final = f"{GROUP}/restartedAt"
+"""Annotation of a SwarmService: its tasks are replaced once for each value (as `kubectl rollout restart` does with an annotation of its own)."""
 
 
 class ApiModel(BaseModel):

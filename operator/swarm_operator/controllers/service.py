@@ -7,8 +7,10 @@ have been running, what the engine refused just now) can be lost at any moment.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass
 
+from swarm_operator.api.base import RESTARTED_AT
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
 from swarm_operator.api.reasons import Reason
@@ -18,6 +20,7 @@ from swarm_operator.controllers.service_removal import ServiceRemoval, remove_ma
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
+from swarm_operator.domain.service.contest import Correction
 from swarm_operator.domain.service.convergence import measure
 from swarm_operator.domain.service.live import LiveService
 from swarm_operator.domain.service.plan import (
@@ -46,6 +49,8 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 4
 """Decisions per reconcile when writes come out of sequence."""
 CATCH_UP_SECONDS = 0.2
+REMEMBERED = 64
+"""Corrections of a service that are remembered, to tell a fight from an accident."""
 REJECTION_SECONDS = 60.0
 """How long a refused spec is not posted again, whatever wakes the key."""
 
@@ -67,6 +72,7 @@ class ServiceController:
         self._inputs = ServiceInputs(objects, clock)
         self._steady: dict[Key, _Steady] = {}
         self._rejections: dict[Key, tuple[Rejection, float]] = {}
+        self._corrections: dict[Key, deque[tuple[float, frozenset[str]]]] = {}
 
     def reconcile(self, key: Key) -> Outcome:
         """One round for one SwarmService; never raises ExternalError."""
@@ -88,6 +94,7 @@ class ServiceController:
         self._inputs.forget(key)
         self._steady.pop(key, None)
         self._rejections.pop(key, None)
+        self._corrections.pop(key, None)
         return Done()
 
     def _reconcile(self, resource: Resource) -> Outcome:
@@ -100,7 +107,7 @@ class ServiceController:
             document = invalid(status, resource.generation, str(error), self._clock.now())
             self._objects.apply_status(resource, document.to_manifest())
             return Done()
-        owner = Owner(resource.uid, resource.key.namespace, resource.key.name)
+        owner = Owner(resource.uid, resource.key.namespace, resource.key.name, resource.annotations.get(RESTARTED_AT, "")[:128])
         subject = Subject(owner, resource.generation, spec, status)
         for _ in range(ATTEMPTS):
             session, fact, failure = self._look(resource, subject)
@@ -127,6 +134,8 @@ class ServiceController:
                     session.forget_materials()
                     continue
                 return self._failed(resource, subject, plan, session, error)
+            if isinstance(plan.step, Create | Update) and plan.step.corrects:
+                self._corrections.setdefault(resource.key, deque(maxlen=REMEMBERED)).append((self._clock.monotonic(), plan.step.corrects))
             if isinstance(plan.step, Prepare):
                 continue  # its objects have ids now
             return Done() if plan.requeue is None else After(plan.requeue)
@@ -170,6 +179,7 @@ class ServiceController:
             self._steady_seconds(key, own, view, tasks),
             rejection[0] if rejection is not None else None,
             self._inputs.gather(key, subject, session, own),
+            tuple(Correction(self._clock.monotonic() - at, fields) for at, fields in tuple(self._corrections.get(key, ()))),
         )
 
     def _tasks(self, subject: Subject, session: ClusterSession, own: LiveService | None) -> tuple[tuple[Json, ...] | None, tuple[Json, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from swarm_operator.api.base import FINALIZER
+from swarm_operator.api.base import FINALIZER, GROUP
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.service.materials import referenced
@@ -202,6 +202,10 @@ class FakeObjects:
         self.applied: list[Json] = []
         self.fail_status: ExternalError | None = None
         self._versions = itertools.count(1)
+
+    def annotate(self, key: Key, **annotations: str) -> None:
+        """Under our group."""
+        self.resources[key] = replace(self.resources[key], annotations={f"{GROUP}/{name}": value for name, value in annotations.items()})
 
     def put(self, key: Key, spec: Json, uid: str = "uid-1") -> Resource:
         old = self.resources.get(key)

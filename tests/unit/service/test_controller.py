@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -570,3 +572,88 @@ def test_a_crash_loop_runs_into_the_deadline(world: World) -> None:
     world.swarm.tasks[world.live["ID"]] = [dead]
     world.once()
     assert world.condition("Stalled") == ("True", "TasksFailing")
+
+
+def test_the_restart_annotation_replaces_all_tasks_once_for_each_value(ready: World) -> None:
+    tasks = {t["ID"] for t in ready.swarm.tasks[ready.live["ID"]]}
+    ready.objects.annotate(WEB, restartedAt="2026-11-23T20:00:00Z")
+    assert ready.settle() == Done()
+    assert ready.live["Spec"]["TaskTemplate"]["ForceUpdate"] == 1
+    assert tasks.isdisjoint(t["ID"] for t in ready.swarm.tasks[ready.live["ID"]])
+    assert [e[:2] for e in ready.objects.events] == [
+        ("Updated", "updated service web: restart asked for: 2026-11-23T20:00:00Z (tasks are replaced)"),
+    ]
+    ready.restart()
+    ready.objects.resources[WEB] = replace(ready.objects.resources[WEB], status={})  # even a lost status does not restart them again
+    ready.settle()
+    ready.objects.annotate(WEB)
+    ready.settle()
+    assert ready.live["Spec"]["TaskTemplate"]["ForceUpdate"] == 1
+    # A human's --force in between is kept: lowering the counter would be a restart.
+    ready.outside(lambda spec: spec["TaskTemplate"].update(ForceUpdate=7))
+    ready.settle()
+    ready.objects.annotate(WEB, restartedAt="2026-11-23T21:00:00Z")
+    ready.settle()
+    assert ready.live["Spec"]["TaskTemplate"]["ForceUpdate"] == 8
+    assert ready.condition("Ready")[0] == "True"
+
+
+def test_a_service_is_not_restarted_right_after_its_creation(world: World) -> None:
+    world.objects.put(WEB, SPEC)
+    world.objects.annotate(WEB, restartedAt="now")
+    world.settle()
+    assert "ForceUpdate" not in world.live["Spec"]["TaskTemplate"]
+    assert world.swarm.writes() == ["create_service web"]
+
+
+def test_a_restart_that_is_asked_for_tries_a_held_spec_again(ready: World) -> None:
+    good = copy.deepcopy(ready.live["Spec"])
+    ready.objects.put(WEB, {**SPEC, "image": "nginx:broken"})
+    ready.once()
+    ready.outside(lambda spec: (spec.clear(), spec.update(good)), state="rollback_completed", message="rollback completed")
+    ready.settle(4)
+    assert ready.condition("Ready") == ("False", "RolledBack")
+    ready.objects.annotate(WEB, restartedAt="again")
+    ready.settle()
+    assert ready.live["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:broken"
+
+
+def test_a_fight_over_a_field_is_told_and_slowed_down_and_ends_by_itself(ready: World) -> None:
+    written = []
+    for second in range(900):  # another controller that scales to 9 every second
+        ready.clock.advance(1)
+        if ready.live["Spec"]["Mode"]["Replicated"]["Replicas"] == 2:
+            ready.outside(scale(9))
+        before = len(ready.swarm.writes())
+        ready.sessions.get(CLUSTER).resync()  # type: ignore[union-attr]
+        ready.controller.reconcile(WEB)
+        written += [second] * (len(ready.swarm.writes()) - before)
+    assert len(written) < 20, written
+    assert all(later - earlier >= 14 for earlier, later in itertools.pairwise(written[4:])), written
+    assert 0 < [e[0] for e in ready.objects.events].count("DriftConflict") <= len(written)
+    ready.outside(scale(9))
+    ready.once()
+    assert ready.condition("Drifted") == ("True", "DriftConflict")
+    assert ready.condition("Ready") == ("False", "DriftConflict")
+    # Other fields are put back at once all the same, and a new manifest is written at once.
+    ready.objects.put(WEB, {**SPEC, "replicas": 3})
+    ready.once()
+    assert ready.live["Spec"]["Mode"]["Replicated"]["Replicas"] == 3
+    ready.settle()
+    ready.outside(lambda spec: spec["Labels"].update(tier="other"))
+    ready.settle()
+    assert ready.live["Spec"]["Labels"]["tier"] == "front"
+    assert ready.condition("Ready") == ("True", "Reconciled")
+    ready.clock.advance(700)
+    ready.outside(scale(9))
+    ready.once()
+    assert ready.live["Spec"]["Mode"]["Replicated"]["Replicas"] == 3
+
+
+def test_a_service_that_is_removed_again_and_again_is_not_made_for_ever(ready: World) -> None:
+    for _ in range(60):
+        for service_id in list(ready.swarm.services):
+            ready.swarm.remove_service(service_id)
+        ready.once()
+    assert len([c for c in ready.swarm.writes() if c.startswith("create_service")]) < 12
+    assert ready.condition("Drifted") == ("True", "DriftConflict")

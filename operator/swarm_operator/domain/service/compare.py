@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from swarm_operator.domain.ownership import SERVICE_LABEL_RESTARTED
 from swarm_operator.domain.service.canonical import Canon, Raw
 from swarm_operator.domain.service.leaves import LEAVES, Leaf
 from swarm_operator.domain.service.render import Desired, Json
@@ -65,7 +66,9 @@ def compare(desired: Desired, live: Json, applied_labels: Iterable[str] = ()) ->
         if _differs(leaf, desired, live)
     ]
     put, drop = _label_changes(desired, live, applied_labels)
-    changes += [Change("labels", f"labels[{key}]", False) for key in sorted({*put, *drop})]
+    changes += [Change("labels", f"labels[{key}]", False) for key in sorted({*put, *drop} - {SERVICE_LABEL_RESTARTED})]
+    if SERVICE_LABEL_RESTARTED in put:
+        changes.append(Change("restartedAt", f"restart asked for: {put[SERVICE_LABEL_RESTARTED]}", True))
     return Diff(tuple(changes), None if mode == desired.mode else mode)
 
 
@@ -79,6 +82,10 @@ def patch(desired: Desired, live: Json, applied_labels: Iterable[str] = ()) -> J
     if put or drop:
         labels = {key: value for key, value in (out.get("Labels") or {}).items() if key not in drop}
         out["Labels"] = {**labels, **put}
+    if SERVICE_LABEL_RESTARTED in put:
+        # A counter that the CLI's --force raises too; never lowered, for that would be a restart as well.
+        template = out.setdefault("TaskTemplate", {})
+        template["ForceUpdate"] = int(template.get("ForceUpdate") or 0) + 1
     return out
 
 

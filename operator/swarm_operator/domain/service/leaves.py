@@ -1,70 +1,18 @@
 """The table of ServiceSpec leaves that a SwarmService declares: where each lives, how it is rendered, and when two values of it mean the same.
 
 A further field of the ServiceSpec is one more row here (and its field in `api.service`); render, compare and patch read only this table. What is not in the table is
-nobody's business here and survives every update as it is.
+nobody's business here and survives every update as it is. The rows of the container are in `container_leaves`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from swarm_operator.api.service import RollbackConfig, SwarmServiceSpec, UpdateConfig
 from swarm_operator.domain.service import canonical
-from swarm_operator.domain.service.canonical import SECOND, Canon, Raw
-
-
-class Unmanaged:
-    """The type of UNMANAGED."""
-
-    def __repr__(self) -> str:
-        return "UNMANAGED"
-
-
-UNMANAGED: Final = Unmanaged()
-"""Rendered where the manifest leaves a leaf to others: it is neither compared nor written."""
-
-
-@dataclass(frozen=True)
-class RenderContext:
-    """What rendering needs besides the manifest: swarm network ids by name; values of variables that are taken from elsewhere; references to configs and secrets as
-    raw JSON without ids (see `materials.with_ids`); the image with its digest and its platforms where imagePolicy has found them."""
-
-    networks: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-    configs: Sequence[Raw] = ()
-    secrets: Sequence[Raw] = ()
-    image: str | None = None
-    platforms: Sequence[tuple[str, str]] | None = None
-
-
-def _keep(live: Canon, _desired: Canon) -> Canon:
-    return live
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One leaf.
-
-    name: the manifest's field, for messages. path: keys in the ServiceSpec. render: raw value, None for the engine's default, or UNMANAGED. canonical: see that module.
-    align: drops from the live form what the desired form leaves open. merge: the value is a struct that is written over the live one, so that keys we do not know
-    survive. shown: values may appear in Events and status (never for what can hold a secret).
-    """
-
-    name: str
-    path: tuple[str, ...]
-    render: Callable[[SwarmServiceSpec, RenderContext], Raw]
-    canonical: Callable[[Raw], Canon]
-    align: Callable[[Canon, Canon], Canon] = _keep
-    merge: bool = False
-    shown: bool = False
-
-    @property
-    def restarts(self) -> bool:
-        """Whether a change replaces tasks (swarmkit `orchestrator.IsTaskDirty`: the task template or the endpoint spec). A placement that a task's node still meets is
-        exempt there; it counts as restarting here, which errs on the careful side."""
-        return self.path[0] in ("TaskTemplate", "EndpointSpec")
+from swarm_operator.domain.service.canonical import SECOND, Raw
+from swarm_operator.domain.service.container_leaves import CONTAINER_LEAVES
+from swarm_operator.domain.service.leaf import CONTAINER, PLACEMENT, UNMANAGED, Leaf, RenderContext
 
 
 def _seconds(value: int | None) -> int | None:
@@ -102,6 +50,8 @@ def _networks(spec: SwarmServiceSpec, context: RenderContext) -> Raw:
         entry: dict[str, Any] = {"Target": context.networks[attachment.name]}
         if attachment.aliases:
             entry["Aliases"] = list(attachment.aliases)
+        if attachment.driver_opts:
+            entry["DriverOpts"] = dict(attachment.driver_opts)
         out.append(entry)
     return out or None
 
@@ -118,18 +68,9 @@ def _ports(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
     return out or None
 
 
-def _platforms(_spec: SwarmServiceSpec, context: RenderContext) -> Raw:
-    if context.platforms is None:
-        return UNMANAGED
-    return [{"Architecture": architecture, "OS": system} for architecture, system in context.platforms] or None
-
-
 def _replicas(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
     return spec.replicas if spec.mode == "replicated" and spec.replicas is not None else UNMANAGED
 
-
-CONTAINER: Final = ("TaskTemplate", "ContainerSpec")
-PLACEMENT: Final = ("TaskTemplate", "Placement")
 
 LEAVES: Final[tuple[Leaf, ...]] = (
     Leaf("image", (*CONTAINER, "Image"), lambda s, c: c.image or s.image, canonical.image, align=canonical.open_digest, shown=True),
@@ -154,7 +95,6 @@ LEAVES: Final[tuple[Leaf, ...]] = (
         canonical.preferences,
     ),
     Leaf("placement.maxReplicas", (*PLACEMENT, "MaxReplicas"), lambda s, _: s.placement.max_replicas or None, canonical.count, shown=True),
-    Leaf("placement.platforms", (*PLACEMENT, "Platforms"), _platforms, canonical.platforms),
     Leaf("configs", (*CONTAINER, "Configs"), lambda _, c: list(c.configs) or None, canonical.config_files),
     Leaf("secrets", (*CONTAINER, "Secrets"), lambda _, c: list(c.secrets) or None, canonical.secret_files),
     Leaf("networks", ("TaskTemplate", "Networks"), _networks, canonical.networks),
@@ -164,4 +104,5 @@ LEAVES: Final[tuple[Leaf, ...]] = (
     Leaf("rollbackConfig", ("RollbackConfig",), lambda s, _: _update(s.rollback_config), canonical.update_config, merge=True),
     Leaf("endpointMode", ("EndpointSpec", "Mode"), lambda s, _: None if s.endpoint_mode == "vip" else s.endpoint_mode, canonical.endpoint_mode, shown=True),
     Leaf("ports", ("EndpointSpec", "Ports"), _ports, canonical.ports),
+    *CONTAINER_LEAVES,
 )

@@ -16,6 +16,7 @@ from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.service.compare import Diff, compare, creation, patch
+from swarm_operator.domain.service.contest import Correction, contest
 from swarm_operator.domain.service.convergence import Convergence, measure
 from swarm_operator.domain.service.inputs import Inputs, Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
@@ -61,6 +62,7 @@ class Observed:
     steady_seconds: float = 0.0
     rejection: Rejection | None = None
     inputs: Inputs = field(default_factory=Inputs)
+    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,12 @@ class Create:
 
     spec: Json
     registry_auth: str | None = field(default=None, repr=False)
+    corrects: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Update:
-    """POST /services/{id}/update. `fields` says what changes; `restarts` whether tasks are replaced."""
+    """POST /services/{id}/update. `fields` says what changes; `restarts` whether tasks are replaced; `corrects` names the fields where it undoes what others did."""
 
     service_id: str
     version: int
@@ -95,6 +98,7 @@ class Update:
     fields: tuple[str, ...]
     restarts: bool
     registry_auth: str | None = field(default=None, repr=False)
+    corrects: frozenset[str] = frozenset()
 
 
 Step = Prepare | Create | Update | Prune
@@ -234,6 +238,8 @@ class _Decision:
         if gone and self._spec.drift_policy == "Report":
             found = yes(Reason.DRIFT_FOUND, "the service was removed outside; driftPolicy is Report")
             return self._end(Findings(REACHABLE, no(found.reason, found.message), none_run, found), status, seen=self._new_drift(status.drift))
+        if gone and (contested := self._contested(frozenset({"service"}), "the service was removed", none_run, status)) is not None:
+            return contested
         if (rejected := self._rejected(desired)) is not None:
             return self._end(self._blocked(rejected, none_run, stalled=True), status, requeue=60.0)
         if (prepare := self._prepare()) is not None:
@@ -249,6 +255,7 @@ class _Decision:
             }
         )
         told = f"service {desired.service_name} was removed outside; created again with a new id, virtual IP and chosen ports"
+        corrects = frozenset({"service"}) if gone else frozenset()
         announcement = Announcement(Reason.DRIFT_CORRECTED, told, True) if gone else Announcement(Reason.CREATED, f"created service {desired.service_name}")
         findings = Findings(
             REACHABLE,
@@ -258,7 +265,11 @@ class _Decision:
             reconciling=yes(Reason.TASKS_STARTING, "the service has just been created"),
         )
         return self._end(
-            findings, status, step=Create(with_ids(creation(desired), self._observed.inputs.present), self._registry_auth), requeue=0.3, done=(announcement,)
+            findings,
+            status,
+            step=Create(with_ids(creation(desired), self._observed.inputs.present), self._registry_auth, corrects),
+            requeue=0.3,
+            done=(announcement,),
         )
 
     # -- there, and different
@@ -286,13 +297,16 @@ class _Decision:
             waiting = f"put back once the rolling update is done: {summary}"
             found = Findings(REACHABLE, no(Reason.DRIFT_FOUND, summary), available, drifted, reconciling=yes(Reason.UPDATING, waiting))
             return self._end(found, status, requeue=1.0)
+        corrects = frozenset() if edited else frozenset(change.name for change in diff.changes)
+        if (contested := self._contested(corrects, summary, available, status)) is not None:
+            return contested
         if (rejected := self._rejected(desired)) is not None:
             return self._end(self._blocked(rejected, available, stalled=True), status, requeue=60.0)
         if (prepare := self._prepare()) is not None:
             return prepare
         labels_before = () if adopting else previous.applied_labels
         document = with_ids(patch(desired, own.spec, labels_before), self._observed.inputs.present)
-        step = Update(own.id, own.version, document, tuple(texts), diff.restarts, self._registry_auth)
+        step = Update(own.id, own.version, document, tuple(texts), diff.restarts, self._registry_auth, corrects)
         status = status.model_copy(
             update={
                 "service_id": own.id,
@@ -382,6 +396,18 @@ class _Decision:
         return self._end(findings, status, requeue=verdict.requeue, seen=seen)
 
     # -- parts
+
+    def _contested(self, fields: frozenset[str], summary: str, available: Finding, status: SwarmServiceStatus) -> ServicePlan | None:
+        """Waiting instead of a correction, where the same fields had to be put back again and again."""
+        found = contest(self._observed.corrections, fields)
+        if found.pause <= 0:
+            return None
+        message = f"put back {found.times} times within ten minutes and changed again; the next correction waits: {summary}"[:1024]
+        known = next((c for c in self._previous.conditions if c.type == ConditionType.DRIFTED.value), None)
+        told = known is not None and known.reason == Reason.DRIFT_CONFLICT.value
+        seen = () if told else (Announcement(Reason.DRIFT_CONFLICT, message, True),)
+        conflict = yes(Reason.DRIFT_CONFLICT, message)
+        return self._end(Findings(REACHABLE, no(conflict.reason, message), available, conflict), status, requeue=found.pause, seen=seen)
 
     def _prepare(self) -> ServicePlan | None:
         """The step before a write that refers to configs and secrets which are not there yet."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swarm_operator.api.service import SwarmServiceSpec
-from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_UID
+from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_UID
 from swarm_operator.domain.service.canonical import Raw
 from swarm_operator.domain.service.leaves import LEAVES, UNMANAGED, RenderContext
 from swarm_operator.domain.swarm import SwarmView
 
 Json = dict[str, Any]
-OWNER_LABELS = (SERVICE_LABEL_UID, SERVICE_LABEL_OWNER)
+OWNER_LABELS = (SERVICE_LABEL_UID, SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED)
 
 
 class NetworksMissing(Exception):
@@ -28,11 +28,12 @@ class NetworksMissing(Exception):
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose service it is."""
+    """Whose service it is. `restarted_at` is the value of its restart annotation, "" for none."""
 
     uid: str
     namespace: str
     name: str
+    restarted_at: str = ""
 
     def labels(self) -> dict[str, str]:
         """The labels that go into the POST that creates the service."""
@@ -81,6 +82,6 @@ def render(spec: SwarmServiceSpec, owner: Owner, networks: Mapping[str, str], su
     return Desired(
         service_name=service_name(spec, owner.name),
         mode=spec.mode,
-        labels={**spec.labels, **owner.labels()},
+        labels={**spec.labels, **owner.labels(), **({SERVICE_LABEL_RESTARTED: owner.restarted_at} if owner.restarted_at else {})},
         leaves={name: value for name, value in rendered.items() if value is not UNMANAGED},
     )
