@@ -23,6 +23,7 @@ from swarm_operator.domain.cloud import (
     Server,
     ServerRequest,
     Subnet,
+    Volume,
 )
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, part_of
@@ -68,6 +69,9 @@ class SimCloud:
     ports: dict[str, Port] = field(default_factory=dict)
     """Those that were made apart from a server."""
     keypairs: dict[str, KeyPair] = field(default_factory=dict)
+    volumes: dict[str, Volume] = field(default_factory=dict)
+    """All of them carry the cluster's UID."""
+    refuse_volume_deletes: bool = False
     missing: set[str] = field(default_factory=set)
     build_fault: str | None = None
     created_servers: int = 0
@@ -216,6 +220,15 @@ class SimCloud:
         self.writes += 1
         self.keypairs.pop(name, None)
 
+    def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:
+        return tuple(self.volumes.values())
+
+    def delete_volume(self, volume_id: str) -> None:
+        self.writes += 1
+        if self.refuse_volume_deletes:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "volume is in use")
+        self.volumes.pop(volume_id, None)
+
     def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
         def mine(objects: dict[str, object]) -> tuple[object, ...]:
             return tuple(o for o in objects.values() if part_of(o.description, cluster_uid) is not None)  # type: ignore[attr-defined]
@@ -337,5 +350,5 @@ class SimCloud:
 
     def leftovers(self) -> list[str]:
         """Ids of everything in the project."""
-        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs, self.ports)
+        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs, self.ports, self.volumes)
         return sorted(str(i) for kind in kinds for i in kind)

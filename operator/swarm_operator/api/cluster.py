@@ -48,7 +48,9 @@ class ExistingNetwork(ApiModel):
     """A network that exists already; the operator never changes or removes it."""
 
     network: ResourceRef = Field(description="The network.")
-    subnet: ResourceRef | None = Field(default=None, description="The subnet to take fixed addresses from, through a port made for each machine; the choice is the cloud's when absent.")
+    subnet: ResourceRef | None = Field(
+        default=None, description="The subnet to take fixed addresses from, through a port made for each machine; the choice is the cloud's when absent."
+    )
 
 
 class NetworkSpec(ApiModel):
@@ -331,6 +333,11 @@ class SwarmClusterSpec(ApiModel):
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete", description="Delete: remove everything made for the cluster. Retain: leave servers and network behind."
     )
+    orphans: Literal["Report", "Delete"] = Field(
+        default="Report",
+        description="Objects in the cloud that carry the cluster's UID and serve no part of it. Report: name them in status. Delete: delete them after orphanGraceSeconds.",
+    )
+    orphan_grace_seconds: Seconds = Field(default=600, description="How long status must have named an object before it is deleted.")
     paused: bool = Field(default=False, description="While true the operator changes nothing; it still reports status.")
 
 
@@ -413,6 +420,18 @@ class InfrastructureStatus(ApiModel):
     key_name: CloudName | None = Field(default=None, description="Nova key pair.")
 
 
+OrphanKind = Literal["server", "port", "floating-ip", "security-group", "volume"]
+
+
+class OrphanStatus(ApiModel):
+    """An object in the cloud that carries the cluster's UID and serves no part of it."""
+
+    kind: OrphanKind = Field(description="What it is.")
+    id: Annotated[str, Field(max_length=64)] = Field(description="Its id in OpenStack.")
+    name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, address or purpose, as far as it has one.")
+    first_seen: str = Field(description="When it was first seen.", json_schema_extra={"format": "date-time"})
+
+
 class JoinStatus(ApiModel):
     """State of the metadata join; holds no secret."""
 
@@ -459,6 +478,12 @@ class SwarmClusterStatus(ApiModel):
         default_factory=list, max_length=128, description="Overlay networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
     )
     join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
+    orphans: list[OrphanStatus] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Objects in the cloud that carry the cluster's UID and serve no part of it.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["id"]},
+    )
     nodes: list[MachineStatus] = Field(
         default_factory=list,
         max_length=1100,

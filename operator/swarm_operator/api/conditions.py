@@ -37,6 +37,7 @@ class ConditionType(StrEnum):
     MEMBERS_UP_TO_DATE = "MembersUpToDate", "As many servers as declared are ready nodes of the swarm."
     REMEDIATION_ALLOWED = "RemediationAllowed", "A failed machine would be replaced now; False when too many are unhealthy at once."
     DELETION_BLOCKED = "DeletionBlocked", "The object is being deleted and something in the cloud stands in the way."
+    ORPHANS_FOUND = "OrphansFound", "Objects in the cloud carry the cluster's UID and serve no part of it; the message and `status.orphans` name them."
     # SwarmService
     CLUSTER_REACHABLE = "ClusterReachable", "A manager of the cluster answers."
     APPLIED = "Applied", "The engine holds the service as declared."
@@ -53,6 +54,7 @@ CLUSTER_CONDITIONS: Final = (
     ConditionType.MEMBERS_UP_TO_DATE,
     ConditionType.REMEDIATION_ALLOWED,
     ConditionType.DELETION_BLOCKED,
+    ConditionType.ORPHANS_FOUND,
 )
 """The conditions of a SwarmCluster."""
 SERVICE_CONDITIONS: Final = (*_COMMON, ConditionType.CLUSTER_REACHABLE, ConditionType.APPLIED, ConditionType.AVAILABLE, ConditionType.DRIFTED)

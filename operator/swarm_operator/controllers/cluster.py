@@ -22,6 +22,7 @@ from swarm_operator.controllers.cluster_perform import perform
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide
+from swarm_operator.domain.cluster.orphans import overdue
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.steps import CreateServer
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -106,7 +107,7 @@ class ClusterController:
             hosts=self._hosts,
             sessions=self._sessions,
             clock=self._clock,
-            memo=self._slow_facts(memory, resource, status),
+            memo=self._slow_facts(memory, resource, spec, status),
             threads=self._threads,
         )
         gathered = gatherer.gather()
@@ -133,11 +134,19 @@ class ClusterController:
             return Done()
         found = verdicts.with_failures(plan.verdicts, [v for f in action.failures for v in _failed(f, resource.deleting)]) if action.failures else plan.verdicts
         self._write(action.resource, action.status, found)
+        self._tell_of_orphans(resource, action)
         if action.failures:
             memory.slow = None
         if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):
             memory.settle_until = self._clock.monotonic() + AMBIGUOUS_SETTLE_SECONDS
         return self._outcome(plan, action, gathered)
+
+    def _tell_of_orphans(self, resource: Resource, action: Action) -> None:
+        """One Event for each that status did not name before."""
+        known = {o.id for o in parse_cluster_status(resource.status).orphans}
+        for orphan in action.status.orphans:
+            if orphan.id not in known:
+                action.objects.event(action.resource, Reason.ORPHANS_FOUND, f"{orphan.kind} {orphan.id} {orphan.name}", warning=True)
 
     def _outcome(self, plan: ClusterPlan, action: Action, gathered: Gathered) -> Outcome:
         if action.failures:
@@ -183,9 +192,9 @@ class ClusterController:
         with self._lock:
             self._memory.pop(resource.uid, None)
 
-    def _slow_facts(self, memory: _Memory, resource: Resource, status: SwarmClusterStatus) -> SlowFacts | None:
+    def _slow_facts(self, memory: _Memory, resource: Resource, spec: SwarmClusterSpec, status: SwarmClusterStatus) -> SlowFacts | None:
         slow = memory.slow
-        if slow is None or resource.deleting or slow.generation != resource.generation:
+        if slow is None or resource.deleting or slow.generation != resource.generation or overdue(spec, status, self._clock.now()):
             memory.slow = None
             return None
         quorate = any(c.type == ConditionType.MANAGERS_QUORATE.value and c.status == "True" for c in status.conditions)
@@ -203,7 +212,9 @@ def _minimum(reason: Reason, error: ExternalError) -> float:
 def _failed(failure: StepFailure, deleting: bool) -> list[Verdict]:
     """The condition that a failed step speaks in; refused credentials speak in their own as well."""
     error = failure.error
-    if deleting:
+    if failure.step.condition is ConditionType.ORPHANS_FOUND:
+        found = [verdicts.verdict(ConditionType.ORPHANS_FOUND, "True", error.reason, error.message)]
+    elif deleting:
         found = [verdicts.verdict(ConditionType.DELETION_BLOCKED, "True", error.reason, error.message)]
     else:
         found = [verdicts.of_unknown(failure.step.condition, Unknown(error.reason, error.message))]

@@ -58,6 +58,15 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A Cinder volume; `status` is Cinder's (available, in-use, deleting, ...)."""
+
+    id: str
+    name: str
+    status: str
+
+
+@dataclass(frozen=True)
 class FloatingIP:
     """A Neutron floating IP; `port_id` is None while it is not associated."""
 

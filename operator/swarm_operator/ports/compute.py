@@ -17,6 +17,7 @@ from swarm_operator.domain.cloud import (
     Server,
     ServerRequest,
     Subnet,
+    Volume,
 )
 
 
@@ -61,6 +62,13 @@ class Cloud(Protocol):
     def get_keypair(self, name: str) -> KeyPair | None: ...
     def create_keypair(self, name: str, public_key: str) -> None: ...
     def delete_keypair(self, name: str) -> None: ...
+
+    # Cinder
+    def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:
+        """All volumes whose metadata names the cluster; raises where the cloud has no Cinder."""
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Already gone is no error; INVALID or CONFLICT while in use."""
 
     # Neutron
     def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:

@@ -2,7 +2,7 @@
 
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
-Budget: at most 25 series for a SwarmCluster whose machines are in up to nine combinations of role and phase (36 if one had machines in all eighteen), and 14 for a SwarmService:
+Budget: at most 26 series for a SwarmCluster whose machines are in up to nine combinations of role and phase (37 if one had machines in all eighteen), and 14 for a SwarmService:
 six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
 

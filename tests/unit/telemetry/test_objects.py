@@ -12,8 +12,8 @@ from swarm_operator.ports.objects import Key
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, ObjectStates, figures_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-CLUSTER_BUDGET = 25
-CLUSTER_LIMIT = 36
+CLUSTER_BUDGET = 26
+CLUSTER_LIMIT = 37
 SERVICE_BUDGET = 14
 
 

@@ -195,7 +195,10 @@ class NetworkCalls:
     def _fetch_project(self) -> _Project:
         scope = self._scope()
         return _Project(
-            *(self._list(collection, scope, f"list {collection}") for collection in ("networks", "subnets", "routers", "security-groups", "floatingips", "ports"))
+            *(
+                self._list(collection, scope, f"list {collection}")
+                for collection in ("networks", "subnets", "routers", "security-groups", "floatingips", "ports")
+            )
         )
 
     def _router_ports(self, router_ids: list[str]) -> list[Json]:
@@ -246,7 +249,9 @@ class NetworkCalls:
 class _Project:
     """Raw listings of one project."""
 
-    def __init__(self, networks: list[Json], subnets: list[Json], routers: list[Json], security_groups: list[Json], floating_ips: list[Json], ports: list[Json]) -> None:
+    def __init__(
+        self, networks: list[Json], subnets: list[Json], routers: list[Json], security_groups: list[Json], floating_ips: list[Json], ports: list[Json]
+    ) -> None:
         self.networks = networks
         self.subnets = subnets
         self.routers = routers

@@ -25,7 +25,7 @@ from swarm_operator.adapters.openstack.errors import Effect, external, from_exce
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 
-Service = Literal["identity", "compute", "network", "image"]
+Service = Literal["identity", "compute", "network", "image", "block-storage"]
 Observe = Callable[[str, str, str, float], None]
 """observe(system, operation, outcome, seconds): called once per call; outcome is "ok" or the value of an ErrorKind."""
 Params = Mapping[str, str | list[str]]
@@ -37,6 +37,7 @@ _VERSIONS: Final[dict[Service, tuple[str | None, str | None]]] = {
     "identity": (None, None),
     "compute": ("2", "2.latest"),
     "image": ("2", "2.latest"),
+    "block-storage": ("3", "3.latest"),
     "network": (None, None),  # Neutron has one version; its place in the URL is handled in `_path`
 }
 

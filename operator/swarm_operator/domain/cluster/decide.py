@@ -17,6 +17,7 @@ from swarm_operator.domain.cluster.managers import change_managers
 from swarm_operator.domain.cluster.membership import Membership, dangling, select, swarm_started
 from swarm_operator.domain.cluster.nodes import Removal, remove_machines, rotation, set_nodes, swarm_settings
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.orphans import find_orphans
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.remediation import Remediation, assess
@@ -48,6 +49,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
     if lost is None:
         steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests))
+    orphans = find_orphans(spec, status, observation, now)
+    steps = (*steps, *orphans.steps)
     if spec.paused:
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
@@ -64,12 +67,16 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         verdicts.members(facts, wanted, removing, remediation, observation, refused),
         remediation.verdict,
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
+        orphans.verdict,
     )
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
     busy = bool(steps) or bool(change.waiting) or _busy(observation, membership, remediation, lost)
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
+    if orphans.wake_in is not None:
+        requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
+    facts = facts.model_copy(update={"orphans": list(orphans.found)})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 

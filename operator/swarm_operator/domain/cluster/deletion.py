@@ -49,6 +49,10 @@ def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observat
     status = status.model_copy(update={"nodes": []})
     networking = observation.networking.value
     obstacle, steps = _networking(status, observation, networking)
+    if isinstance(observation.volumes, Known):
+        # Where Cinder can't be asked nobody is held up: no part of a cluster is a volume, only leaked ones are.
+        going = [DeleteInfrastructure("volume", Known(v.id), "the cluster is deleted") for v in observation.volumes.value if v.status != "deleting"]
+        steps = (*steps, *going)
     if observation.keypair.value is not None:
         steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
     if obstacle is not None:
@@ -124,5 +128,6 @@ def _plan(
         verdicts.verdict(kind, "False", Reason.DELETING, "being deleted") for kind in (ConditionType.MEMBERS_UP_TO_DATE, ConditionType.REMEDIATION_ALLOWED)
     ]
     parts.append(hold)
+    parts.append(verdicts.verdict(ConditionType.ORPHANS_FOUND, "False", Reason.DELETING, "everything of the cluster's UID goes with it"))
     summed = verdicts.summary(parts, deleting=True, paused=paused, working=True)
     return ClusterPlan(status, steps, summed, None if paused else requeue, failure=failure)

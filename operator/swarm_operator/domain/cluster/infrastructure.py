@@ -200,6 +200,8 @@ def floating_ip_steps(spec: SwarmClusterSpec, observation: ClusterObservation, k
     for address in sorted(networking.floating_ips, key=lambda f: f.id):
         part = part_of(address.description, uid) or ""
         holder = part.removeprefix("fip/")
+        if holder == part:
+            continue  # serves no machine: an orphan
         second = any(step.machine_uid == holder for step in steps if isinstance(step, EnsureFloatingIP))
         if address.id not in in_use and not second and (holder not in gone_ok or _has_other(networking, uid, holder, address.id)):
             steps.append(DeleteInfrastructure("floating-ip", Known(address.id), "no machine has it"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port, Server
+from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port, Server, Volume
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 
@@ -78,6 +78,10 @@ class ClusterObservation:
     guests: Mapping[str, Fact[Guest]] = field(default_factory=dict)
     host_keys: Mapping[str, Fact[tuple[str, ...]]] = field(default_factory=dict)
     ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
+    volumes: Fact[tuple[Volume, ...]] = NOT_LOOKED_AT
+    """Those whose metadata names the cluster."""
+    project_fresh: bool = False
+    """`networking` and `volumes` were read for this reconcile, not remembered."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     networks_in_use: Fact[frozenset[str]] = NOT_LOOKED_AT
     """Ids of swarm networks that services are attached to; read only while a network of ours has left the spec."""

@@ -17,7 +17,7 @@ from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import MachineId
 from swarm_operator.domain.swarm import Node, SwarmSettings
 
-InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group"]
+InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,21 @@ class DeletePort(DeleteInfrastructure):
     """A port whose machine is certainly no more: judged on a fresh server list only, for Neutron deletes ports in use as well."""
 
     needs_fresh_servers: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class DeleteOrphan(Step):
+    """An object of our UID that serves nothing, seen twice."""
+
+    condition: ClassVar[ConditionType] = ConditionType.ORPHANS_FOUND
+    needs_fresh_servers: ClassVar[bool] = True
+    kind: OrphanKind
+    evidence: Known[str]
+    name: str
+
+    @property
+    def lane(self) -> str:
+        return f"orphan:{self.evidence.value}"
 
 
 @dataclass(frozen=True)

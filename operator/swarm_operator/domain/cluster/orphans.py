@@ -1,0 +1,101 @@
+"""Objects in the cloud that carry this cluster's UID and serve no part of it: reported, and with `spec.orphans: Delete` deleted.
+
+Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of machines, one network, subnet, router and security group. What is left here are
+volumes (the cluster has none of its own), and objects whose description or metadata names a part that does not exist, or one that the spec now takes from elsewhere.
+An object is deleted only when status has named it for the grace and a complete fresh listing shows it again: two sightings, and a lost status starts anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from swarm_operator.api.cluster import OrphanKind, OrphanStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.conditions import ConditionType, Verdict
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain import times
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
+from swarm_operator.domain.cluster.verdicts import verdict
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import machine_of, part_of, port_part
+
+MOST = 100
+"""Orphans that status names; further ones come when these are gone."""
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """`found`: for status. `wake_in`: seconds until the next one is due, None where none is."""
+
+    found: tuple[OrphanStatus, ...]
+    steps: tuple[Step, ...]
+    verdict: Verdict
+    wake_in: float | None = None
+
+
+def find_orphans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> Orphans:
+    """What there is, and deletes of those that are due. Where a listing is missing, what status knows of its kinds stays as it was, and nothing is deleted of them."""
+    looked, seen = _present(spec, observation)
+    known = {(o.kind, o.id): o for o in status.orphans}
+    found = [o for o in status.orphans if o.kind not in looked]
+    for kind, identity, name in seen:
+        found.append(known.get((kind, identity)) or OrphanStatus(kind=kind, id=identity, name=name[:255], first_seen=times.stamp(now)))
+    found = sorted(found, key=lambda o: (o.kind, o.id))[:MOST]
+    steps: list[Step] = []
+    waits: list[float] = []
+    if spec.orphans == "Delete":
+        for orphan in found:
+            left = spec.orphan_grace_seconds - (times.age(orphan.first_seen, now) or 0.0)
+            if left > 0:
+                waits.append(left)
+            elif (orphan.kind, orphan.id) in known and orphan.kind in looked and observation.project_fresh:
+                steps.append(DeleteOrphan(orphan.kind, Known(orphan.id), orphan.name))
+    return Orphans(tuple(found), tuple(steps), _verdict(spec, found), min(waits) if waits else None)
+
+
+def overdue(spec: SwarmClusterSpec, status: SwarmClusterStatus, now: datetime) -> bool:
+    """Whether an orphan is to be deleted now, if it is still there: the next look at the cloud must be a fresh one."""
+    return spec.orphans == "Delete" and any((times.age(o.first_seen, now) or 0.0) >= spec.orphan_grace_seconds for o in status.orphans)
+
+
+def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[set[OrphanKind], list[tuple[OrphanKind, str, str]]]:
+    """Kinds that were listed, and (kind, id, name) of what of them serves nothing."""
+    uid = observation.uid
+    looked: set[OrphanKind] = set()
+    seen: list[tuple[OrphanKind, str, str]] = []
+    if isinstance(observation.servers, Known):
+        looked.add("server")
+        seen += [
+            ("server", s.id, s.name) for s in observation.servers.value if machine_of(s.metadata, uid) is None and s.status not in ("DELETED", "SOFT_DELETED")
+        ]
+    if isinstance(observation.networking, Known):
+        looked |= {"floating-ip", "security-group"}
+        networking = observation.networking.value
+        if isinstance(observation.servers, Known):
+            looked.add("port")
+            used = {s.id for s in observation.servers.value}
+            for port in networking.ports:
+                part = part_of(port.description, uid) or ""
+                if not part.startswith(port_part("")) and port.device_id not in used:
+                    seen.append(("port", port.id, part))
+        for address in networking.floating_ips:
+            part = part_of(address.description, uid) or ""
+            if not part.startswith("fip/"):
+                seen.append(("floating-ip", address.id, address.address))
+        for group in networking.security_groups:
+            if part_of(group.description, uid) != "security-group" or spec.security_groups.existing is not None:
+                seen.append(("security-group", group.id, group.name))
+    if isinstance(observation.volumes, Known):
+        looked.add("volume")
+        seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting"]
+    return looked, seen
+
+
+def _verdict(spec: SwarmClusterSpec, found: list[OrphanStatus]) -> Verdict:
+    kind = ConditionType.ORPHANS_FOUND
+    if not found:
+        return verdict(kind, "False", Reason.AS_EXPECTED, "nothing that carries the cluster's UID is without use")
+    names = ", ".join(f"{o.kind} {o.id}" for o in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    fate = f"deleted {spec.orphan_grace_seconds} s after they were first seen" if spec.orphans == "Delete" else "left alone (spec.orphans is Report)"
+    return verdict(kind, "True", Reason.ORPHANS_FOUND, f"{names}: {fate}")

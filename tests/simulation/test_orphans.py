@@ -1,0 +1,150 @@
+"""What carries the cluster's UID and serves nothing: named at once, deleted only when asked to, after the grace, and when it is seen again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from simulator import Crash, World, drive
+from simulator.world import UID
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import FloatingIP, Port, SecurityGroup, ServerRequest, Volume
+from swarm_operator.domain.ownership import CLUSTER_UID, description
+from swarm_operator.engine.outcome import Outcome
+
+
+def leak(world: World) -> None:
+    """A port, a floating IP, a group and a volume of ours that serve nothing; beside them the like of somebody else."""
+    cloud = world.cloud
+    for owner, tag in ((UID, "ours"), ("f0000000-0000-0000-0000-000000000000", "foreign")):
+        text = description(owner, "demo", "left")
+        cloud.ports[f"port-{tag}"] = Port(f"port-{tag}", "elsewhere", "", "", (), text)
+        cloud.floating_ips[f"fip-{tag}"] = FloatingIP(f"fip-{tag}", "198.51.100.250", None, text)
+        cloud.groups[f"group-{tag}"] = SecurityGroup(f"group-{tag}", "swarm-demo", text)
+    cloud.volumes["volume-ours"] = Volume("volume-ours", "old", "available")
+
+
+def orphans(world: World) -> list[str]:
+    return sorted(o.id for o in world.status.orphans)
+
+
+OURS = ["fip-ours", "group-ours", "port-ours", "volume-ours"]
+FOREIGN = {"fip-foreign", "group-foreign", "port-foreign"}
+
+
+def leaked(**spec: object) -> World:
+    world = World({"orphanGraceSeconds": 60, **spec})
+    drive(world, lambda: world.ready)
+    leak(world)
+    return world
+
+
+def test_they_are_named_and_left_alone_unless_asked() -> None:
+    world = leaked()
+    controller = world.controller()
+    drive(world, lambda: orphans(world) == OURS, controller)
+    assert world.condition("OrphansFound") == ("True", "OrphansFound")
+    assert "port port-ours" in world.message("OrphansFound")
+    assert world.condition("Ready")[0] == "True", "they take nothing from the swarm"
+    assert len([e for e in world.objects.events if "OrphansFound" in str(e)]) == 4
+    for _ in range(20):
+        controller.reconcile(next(iter(world.objects.resources)))
+        world.clock.advance(60)
+    assert orphans(world) == OURS
+    assert {*OURS, *FOREIGN} <= set(world.cloud.leftovers())
+    assert len([e for e in world.objects.events if "OrphansFound" in str(e)]) == 4, "one Event for each, once"
+
+
+def test_they_are_deleted_after_the_grace_and_foreign_ones_stay() -> None:
+    world = leaked(orphans="Delete")
+    controller = world.controller()
+    drive(world, lambda: "port-ours" in orphans(world), controller)
+    first = next(o.first_seen for o in world.status.orphans if o.id == "port-ours")
+    drive(world, lambda: "port-ours" not in world.cloud.ports, controller)
+    assert 60 <= (times.age(first, world.clock.now()) or 0) <= 110
+    drive(world, lambda: not set(OURS) & set(world.cloud.leftovers()), controller)
+    drive(world, lambda: world.condition("OrphansFound") == ("False", "AsExpected"), controller)
+    assert orphans(world) == []
+    assert set(world.cloud.leftovers()) >= FOREIGN
+    assert world.ready and len(world.cloud.floating_ips) == 2
+
+
+def test_one_that_is_gone_or_put_to_use_meanwhile_is_forgotten() -> None:
+    world = leaked(orphans="Delete")
+    controller = world.controller()
+    drive(world, lambda: orphans(world) == OURS, controller)
+    world.cloud.ports["port-ours"] = replace(world.cloud.ports["port-ours"], device_id=world.server("demo-web-0").id)
+    del world.cloud.volumes["volume-ours"]
+    drive(world, lambda: orphans(world) == [], controller)
+    assert "port-ours" in world.cloud.ports, "it is in use now"
+
+
+def test_lost_status_starts_the_grace_anew() -> None:
+    world = leaked(orphans="Delete", orphanGraceSeconds=600)
+    controller = world.controller()
+    drive(world, lambda: orphans(world) == OURS, controller)
+    world.clock.advance(590)
+    world.lose_status()
+    drive(world, lambda: orphans(world) == OURS, world.controller())
+    assert set(OURS) <= set(world.cloud.leftovers())
+
+
+def test_a_server_of_our_uid_that_is_no_machine_of_ours() -> None:
+    """And one of the same name as ours that carries no UID is nobody's business."""
+    world = leaked(orphans="Delete")
+    network, key = next(iter(world.cloud.networks)), next(iter(world.cloud.keypairs))
+    request = ServerRequest("demo-web-0", "f", "i", network, key, (), {}, "")
+    foreign = world.cloud.create_server(request)
+    stray = world.cloud.create_server(replace(request, metadata={CLUSTER_UID: UID}))
+    controller = world.controller()
+    drive(world, lambda: stray in orphans(world), controller)
+    drive(world, lambda: stray not in world.cloud.servers, controller)
+    assert foreign in world.cloud.servers
+    assert world.ready
+
+
+@pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
+def test_crash_at_every_call_of_a_sweep(lose_status: bool) -> None:
+    def swept(world: World) -> bool:
+        return not set(OURS) & set(world.cloud.leftovers()) and world.condition("OrphansFound")[0] == "False"
+
+    undisturbed = leaked(orphans="Delete")
+    first = len(undisturbed.faults.calls)
+    outcomes: list[Outcome] = drive(undisturbed, lambda: swept(undisturbed))
+    assert outcomes
+    names = undisturbed.faults.calls
+    writes = [n for n in range(first, len(names)) if names[n].split(".")[1].startswith(("delete", "apply"))]
+    assert len(writes) > 5
+    for number in writes:
+        for when in ("before", "after"):
+            world = leaked(orphans="Delete")
+            world.faults.crash_at = (number, when)
+            with pytest.raises(Crash):
+                drive(world, lambda world=world: swept(world))
+            world.faults.crash_at = None
+            if lose_status:
+                world.lose_status()
+            drive(world, lambda world=world: swept(world) and world.ready)
+            assert set(world.cloud.leftovers()) >= FOREIGN
+            assert world.cloud.created_servers == 2
+
+
+def test_a_refused_delete_is_said_and_tried_again() -> None:
+    world = leaked(orphans="Delete")
+    controller = world.controller()
+    drive(world, lambda: orphans(world) == OURS, controller)
+    world.cloud.refuse_volume_deletes = True
+    drive(world, lambda: "in use" in world.message("OrphansFound"), controller)
+    assert world.condition("Ready")[0] == "True"
+    assert "port-ours" not in world.cloud.ports, "one that is refused holds up no other"
+    world.cloud.refuse_volume_deletes = False
+    drive(world, lambda: "volume-ours" not in world.cloud.volumes, controller)
+
+
+def test_deleting_the_cluster_takes_them_along() -> None:
+    world = leaked()
+    drive(world, lambda: orphans(world) == OURS)
+    world.delete()
+    drive(world, lambda: world.resource is None)
+    assert set(world.cloud.leftovers()) == FOREIGN
