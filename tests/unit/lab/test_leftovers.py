@@ -61,6 +61,6 @@ def test_rules_by_interface_chain_or_comment() -> None:
 
 
 def test_the_route_that_keeps_stray_traffic_here() -> None:
-    listing = f"default via 192.0.2.1 dev eth0\nunreachable {paths.EXTERNAL_CIDR} metric 4000 \n198.51.100.0/24 dev eth1\n"
+    listing = f"default via 192.0.2.1 dev eth0\nunreachable {paths.EXTERNAL_CIDR} metric 4000 \n203.0.113.0/24 dev eth1\n"
 
     assert leftovers.routes(listing) == [f"unreachable {paths.EXTERNAL_CIDR} metric 4000"]
