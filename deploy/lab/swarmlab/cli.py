@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from swarmlab import cloud, fault_commands, leftovers, paths
+from swarmlab import cloud, fault_commands, leftovers, paths, prometheus
 from swarmlab.errors import LabError
 from swarmlab.hosts import guestimage
 from swarmlab.hosts import server as hosts
@@ -134,4 +134,5 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_image)
 
     fault_commands.add_to(commands)
+    prometheus.add_to(commands)
     return parser

@@ -22,6 +22,7 @@ PACKAGES = (
     "mariadb-server",
     "openssh-client",
     "procps",
+    "prometheus",
     "python3-venv",
     "rabbitmq-server",
 )
