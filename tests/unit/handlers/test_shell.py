@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -58,6 +60,15 @@ def test_election_is_on_unless_told_otherwise() -> None:
     assert parse(["-A", "--leader-elect"], {"SWARM_OPERATOR_LEADER_ELECT": "0"}).leader_elect
     with pytest.raises(ValueError, match="true or false"):
         parse(["-A"], {"SWARM_OPERATOR_LEADER_ELECT": "maybe"})
+
+
+def test_the_page_on_operations_names_every_flag_and_no_other() -> None:
+    parser = argparse.ArgumentParser()
+    flags.add_arguments(parser, {})
+    known = {option for action in parser._actions for option in action.option_strings if option.startswith("--")} - {"--help"}
+    page = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text()
+    table = page[page.index("| Flag |") : page.index("## Exit status")]
+    assert set(re.findall(r"--[a-z][a-z-]+", table)) == known
 
 
 @pytest.mark.parametrize("text", ["2/2", "a/2", "1", "0/0", "1/2/3"])
