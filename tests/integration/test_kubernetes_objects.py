@@ -220,6 +220,13 @@ def test_secrets_belong_to_their_owner_and_go_with_it(api: Counting, objects: Ku
     assert gone(api, f"/api/v1/namespaces/{ns}/secrets/c-ssh"), "garbage collected with its owner"
 
 
+def test_a_config_map_is_read_by_its_name(api: Counting, objects: KubernetesObjects, ns: str) -> None:
+    assert objects.get_config_map(ns, "app") is None
+    body = {"metadata": {"name": "app"}, "data": {"text": "gr\u00fcn\n"}, "binaryData": {"raw": base64.b64encode(b"\x00\xff").decode()}}
+    api.call("test", "POST", f"/api/v1/namespaces/{ns}/configmaps", body={"apiVersion": "v1", "kind": "ConfigMap", **body})
+    assert objects.get_config_map(ns, "app") == {"text": "gr\u00fcn\n".encode(), "raw": b"\x00\xff"}
+
+
 def test_a_foreign_secret_is_never_taken(api: Counting, objects: KubernetesObjects, ns: str) -> None:
     create_cluster(api, ns, "c")
     owner = objects.get(Key("SwarmCluster", ns, "c"))

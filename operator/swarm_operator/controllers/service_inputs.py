@@ -86,7 +86,12 @@ class ServiceInputs:
             if cluster is None:
                 raise ExternalError(ErrorKind.TRANSIENT, "kubernetes", f"{session.cluster} is gone")
             name = HASH_SECRET.format(cluster=session.cluster.name)
-            held = self._objects.ensure_secret(cluster, name, {HASH_KEY: secrets.token_bytes(32)})
+            try:
+                held = self._objects.ensure_secret(cluster, name, {HASH_KEY: secrets.token_bytes(32)})
+            except ExternalError as error:
+                if error.reason is Reason.NAME_CONFLICT:
+                    raise MaterialProblem(error.reason, error.message, lasting=True) from error
+                raise
             if len(held.get(HASH_KEY, b"")) < 16:
                 raise MaterialProblem(Reason.MATERIAL_INVALID, f"Secret {name!r} has no usable {HASH_KEY!r}; delete it, and a new one is made", lasting=True)
             session.hash_key = held[HASH_KEY]

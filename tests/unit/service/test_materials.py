@@ -402,3 +402,14 @@ def test_never_and_a_digest_in_the_spec_ask_no_registry(world: World) -> None:
     world.objects.put(WEB, {**PINNED, "image": f"r.example:5000/app@{DIGEST}"})
     assert world.settle() == Done()
     assert not [c for c in world.swarm.calls if c.startswith("resolve_image")]
+
+
+def test_a_strangers_secret_in_place_of_the_hash_key_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: Any, **__: Any) -> Any:
+        raise ExternalError(ErrorKind.CONFLICT, "kubernetes", "Secret 'c-material-key' exists and is not ours", reason=Reason.NAME_CONFLICT)
+
+    monkeypatch.setattr(world.objects, "ensure_secret", taken)
+    world.objects.put(WEB, USING)
+    world.once()
+    assert world.condition("Applied") == ("False", "NameConflict") and world.condition("Stalled")[0] == "True"
+    assert world.swarm.writes() == []
