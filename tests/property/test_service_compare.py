@@ -36,6 +36,84 @@ def unique(strategy: st.SearchStrategy[Any], key: str) -> st.SearchStrategy[list
     return st.lists(strategy, max_size=4, unique_by=lambda entry: entry[key])
 
 
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """An object with any of the fields."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def many(*values: Any) -> st.SearchStrategy[list[Any]]:
+    return st.lists(st.sampled_from(values), max_size=3, unique=True)
+
+
+cpus, sizes, seconds = st.sampled_from(["1", "0.5", "500m", "1.25"]), st.sampled_from(["64Mi", "67108864", "1G", "5Mi"]), st.integers(0, 9)
+targets = st.sampled_from(["/a", "/b", "/c"])
+mounts = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.just("bind"), "target": targets, "source": st.sampled_from(["/s", "/t"])},
+        optional={
+            "readOnly": st.booleans(),
+            "bindOptions": some(propagation=st.sampled_from(["rprivate", "rshared", "slave"]), nonRecursive=st.booleans()),
+        },
+    ),
+    st.fixed_dictionaries(
+        {"target": targets},
+        optional={
+            "source": names,
+            "readOnly": st.booleans(),
+            "volumeOptions": some(noCopy=st.booleans(), labels=labels, driver=names, driverOpts=labels),
+        },
+    ),
+    st.fixed_dictionaries({"type": st.just("tmpfs"), "target": targets}, optional={"tmpfsOptions": some(size=sizes, mode=st.integers(0, 4095))}),
+    st.fixed_dictionaries({"type": st.just("npipe"), "target": targets, "source": st.just("//./pipe/x")}),
+)
+TASK_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "groups": many("a", "b", "10"),
+    "hostAliases": st.lists(
+        st.fixed_dictionaries({"ip": st.sampled_from(["10.0.0.1", "::1"]), "hostnames": st.lists(names, min_size=1, max_size=2)}), max_size=3
+    ),
+    "init": st.booleans(),
+    "tty": st.booleans(),
+    "stdin": st.booleans(),
+    "readOnly": st.booleans(),
+    "stopSignal": st.sampled_from(["SIGTERM", "SIGINT", "9"]),
+    "capabilities": some(add=many("NET_ADMIN", "CAP_SYS_TIME", "all"), drop=many("CHOWN", "ALL")),
+    "sysctls": labels,
+    "ulimits": unique(st.fixed_dictionaries({"name": st.sampled_from(["nofile", "nproc"]), "soft": seconds, "hard": st.integers(9, 20)}), "name"),
+    "oomScoreAdj": st.integers(-5, 5),
+    "isolation": st.sampled_from(["default", "process", "hyperv"]),
+    "privileges": some(
+        credentialSpec=st.one_of(st.fixed_dictionaries({"file": names}), st.fixed_dictionaries({"registry": names})),
+        seLinuxContext=some(disable=st.booleans(), user=names, role=names, type=names, level=names),
+        seccomp=st.one_of(st.just({"mode": "default"}), st.just({"mode": "unconfined"}), st.just({"mode": "custom", "profile": "{}"})),
+        appArmor=st.sampled_from([{"mode": "default"}, {"mode": "disabled"}]),
+        noNewPrivileges=st.booleans(),
+    ),
+    "mounts": unique(mounts, "target"),
+    "dnsConfig": some(nameservers=many("9.9.9.9", "1.1.1.1"), searches=many("a.example", "b.example"), options=many("ndots:2", "rotate")),
+    "healthcheck": st.one_of(
+        st.just({"disable": True}),
+        some(
+            test=st.sampled_from([["CMD", "true"], ["CMD-SHELL", "a b"]]),
+            intervalSeconds=seconds,
+            timeoutSeconds=seconds,
+            retries=seconds,
+            startPeriodSeconds=seconds,
+            startIntervalSeconds=seconds,
+        ),
+    ),
+    "resources": some(
+        limits=some(cpu=cpus, memory=sizes, pids=seconds),
+        reservations=some(
+            cpu=cpus,
+            memory=sizes,
+            genericResources=unique(st.fixed_dictionaries({"kind": st.sampled_from(["gpu", "fpga"]), "value": st.integers(1, 4)}), "kind"),
+        ),
+        memorySwap=sizes,
+        memorySwappiness=st.integers(0, 100),
+    ),
+    "logDriver": st.fixed_dictionaries({"name": st.sampled_from(["json-file", "local"])}, optional={"options": labels}),
+}
+
 manifests = st.fixed_dictionaries(
     {
         "clusterRef": st.just({"name": "c"}),
@@ -57,9 +135,13 @@ manifests = st.fixed_dictionaries(
                 "constraints": st.lists(st.sampled_from(["node.role==worker", "node.role == worker", "node.labels.a != b"]), max_size=3, unique=True),
                 "preferences": st.lists(st.fixed_dictionaries({"spread": names.map("node.labels.".__add__)}), max_size=2),
                 "maxReplicas": st.integers(0, 5),
+                "platforms": st.lists(st.sampled_from([{"os": "linux", "architecture": "amd64"}, {"os": "linux"}]), min_size=1, max_size=2),
             },
         ),
-        "networks": unique(st.fixed_dictionaries({"name": st.sampled_from(sorted(NETWORKS)), "aliases": st.lists(names, max_size=2, unique=True)}), "name"),
+        "networks": unique(
+            st.fixed_dictionaries({"name": st.sampled_from(sorted(NETWORKS)), "aliases": st.lists(names, max_size=2, unique=True), "driverOpts": labels}),
+            "name",
+        ),
         "ports": unique(
             st.fixed_dictionaries(
                 {"targetPort": st.integers(1, 99)},
@@ -84,6 +166,7 @@ manifests = st.fixed_dictionaries(
         ),
         "stopGracePeriodSeconds": st.integers(0, 99),
         "endpointMode": st.sampled_from(["vip", "dnsrr"]),
+        **TASK_FIELDS,
     },
 )
 
@@ -99,10 +182,17 @@ def foreign(live: dict[str, Any]) -> dict[str, Any]:
     template = out.setdefault("TaskTemplate", {})
     template["ForceUpdate"] = 7
     template["Runtime"] = "container"
-    template.setdefault("ContainerSpec", {})["Isolation"] = "default"
-    template.setdefault("Placement", {})["Platforms"] = [{"OS": "linux"}]
-    template["LogDriver"] = {"Name": "json-file"}
+    template.setdefault("ContainerSpec", {})["PullOptions"] = {"RegistryAuth": "x"}
+    template.setdefault("Placement", {})["FutureField"] = [{"OS": "linux"}]
+    template.setdefault("Resources", {}).setdefault("Limits", {})["FutureField"] = 1
     return out
+
+
+ORDERLESS = (
+    *("Env", "Constraints", "Networks", "Aliases", "Ports", "Groups", "CapabilityAdd", "CapabilityDrop", "Ulimits", "Mounts", "Options", "GenericResources"),
+    "Platforms",
+)
+"""Lists whose order means nothing."""
 
 
 def shuffled(value: Any, path: tuple[str, ...], random: Any) -> Any:
@@ -113,7 +203,7 @@ def shuffled(value: Any, path: tuple[str, ...], random: Any) -> Any:
         return {key: shuffled(entry, (*path, key), random) for key, entry in items}
     if isinstance(value, list):
         out = [shuffled(entry, path, random) for entry in value]
-        if path[-1] in ("Env", "Constraints", "Networks", "Aliases", "Ports"):
+        if path[-1] in ORDERLESS:
             random.shuffle(out)
         return out
     return value
@@ -136,7 +226,8 @@ def test_a_patch_removes_the_difference_and_keeps_what_is_foreign(before: dict[s
     assert compare(new, patched, old.label_keys).texts == []
     assert patch(new, patched, new.label_keys) == patched
     assert patched["Labels"]["com.docker.stack.namespace"] == "shop"
-    for path in (("ForceUpdate",), ("Runtime",), ("LogDriver",), ("ContainerSpec", "Isolation"), ("Placement", "Platforms")):
+    foreign_paths = (("ForceUpdate",), ("Runtime",), ("ContainerSpec", "PullOptions"), ("Placement", "FutureField"), ("Resources", "Limits", "FutureField"))
+    for path in foreign_paths:
         a: Any = snapshot["TaskTemplate"]
         b: Any = patched["TaskTemplate"]
         for key in path:
@@ -177,7 +268,11 @@ def test_explicit_engine_defaults_are_no_difference(manifest: dict[str, Any]) ->
     live = creation(desired)
     live["TaskTemplate"].setdefault("RestartPolicy", {"Condition": "any", "Delay": 5_000_000_000, "MaxAttempts": 0})
     live["TaskTemplate"]["ContainerSpec"].setdefault("StopGracePeriod", 10_000_000_000)
-    live["TaskTemplate"].setdefault("Resources", {"Limits": {}, "Reservations": {}})
+    live["TaskTemplate"].setdefault("Resources", {})
+    for part in ("Limits", "Reservations"):
+        live["TaskTemplate"]["Resources"].setdefault(part, {})
+    for key, value in (("DNSConfig", {}), ("Init", False), ("Isolation", "default"), ("Configs", []), ("Secrets", []), ("Ulimits", []), ("Privileges", {})):
+        live["TaskTemplate"]["ContainerSpec"].setdefault(key, value)
     live["TaskTemplate"].setdefault("Placement", {})
     default = {"Parallelism": 1, "Delay": 0, "FailureAction": "pause", "Monitor": 5_000_000_000, "MaxFailureRatio": 0, "Order": "stop-first"}
     live.setdefault("UpdateConfig", dict(default))

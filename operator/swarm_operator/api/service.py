@@ -8,7 +8,20 @@ from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, Cidr, ObjectName, Seconds, cel, own_labels_rule, schema_extra
 from swarm_operator.api.conditions import Condition
-from swarm_operator.api.materials import ConfigFile, EnvSource, ImagePolicy, ImagePullSecret, ImageStatus, MaterialStatus, SecretFile
+from swarm_operator.api.container import (
+    Capabilities,
+    DnsConfig,
+    Healthcheck,
+    HostAlias,
+    JobSpec,
+    LogDriver,
+    Mount,
+    Privileges,
+    Resources,
+    Ulimit,
+    Word,
+)
+from swarm_operator.api.materials import ConfigFile, EnvSource, ImagePolicy, ImagePullSecret, ImageStatus, MaterialStatus, Platform, SecretFile
 
 
 class ClusterRef(ApiModel):
@@ -58,6 +71,12 @@ class Placement(ApiModel):
     )
     preferences: list[Spread] = Field(default_factory=list, max_length=16, description="Preferences, in order.")
     max_replicas: Annotated[int, Field(ge=0, le=100000)] = Field(default=0, description="Most tasks per node; 0 is no limit.")
+    platforms: list[Platform] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Platforms of nodes that may run the tasks. When empty those that imagePolicy found in the registry, else whatever the service has.",
+        json_schema_extra={LIST_TYPE: "atomic"},
+    )
 
 
 class NetworkAttachment(ApiModel):
@@ -71,6 +90,9 @@ class NetworkAttachment(ApiModel):
 
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of a swarm network, or `host`.")
     aliases: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(default_factory=list, max_length=32, description="DNS aliases on that network.")
+    driver_opts: dict[str, Annotated[str, Field(max_length=1024)]] = Field(
+        default_factory=dict, description="Options of the network driver for this attachment.", json_schema_extra={"maxProperties": 32}
+    )
 
 
 class PortConfig(ApiModel):
@@ -137,11 +159,27 @@ class SwarmServiceSpec(ApiModel):
                 fieldPath=".serviceName",
             ),
             cel("self.mode == oldSelf.mode", "`mode` must not change; delete the service and create it again", fieldPath=".mode"),
-            cel("self.mode == 'replicated' || !has(self.replicas)", "`replicas` must not be set with mode `global`", fieldPath=".replicas"),
+            cel("self.mode == 'replicated' || !has(self.replicas)", "`replicas` must be set with mode `replicated` only", fieldPath=".replicas"),
             cel(
-                "self.mode == 'replicated' || self.placement.maxReplicas == 0",
-                "`placement.maxReplicas` must not be set with mode `global`",
+                "self.mode in ['replicated', 'replicated-job'] || self.placement.maxReplicas == 0",
+                "`placement.maxReplicas` must not be set with a global mode",
                 fieldPath=".placement.maxReplicas",
+            ),
+            cel("!has(self.job) || self.mode in ['replicated-job', 'global-job']", "`job` must be set with a job mode only", fieldPath=".job"),
+            cel(
+                "!has(self.job) || self.mode != 'global-job' || (self.job.completions == 1 && !has(self.job.maxConcurrent))",
+                "`job.completions` and `job.maxConcurrent` must not be set with mode `global-job`",
+                fieldPath=".job",
+            ),
+            cel(
+                "self.mode in ['replicated', 'global'] || (!has(self.updateConfig) && !has(self.rollbackConfig))",
+                "`updateConfig` and `rollbackConfig` must not be set with a job mode",
+                fieldPath=".updateConfig",
+            ),
+            cel(
+                "self.mode in ['replicated', 'global'] || !has(self.restartPolicy) || self.restartPolicy.condition != 'any'",
+                "`restartPolicy.condition` must be `on-failure` or `none` with a job mode",
+                fieldPath=".restartPolicy.condition",
             ),
             cel(
                 "self.endpointMode != 'dnsrr' || !has(self.ports) || self.ports.all(p, p.publishMode == 'host')",
@@ -196,7 +234,40 @@ class SwarmServiceSpec(ApiModel):
     container_labels: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=dict, description="Container labels.", json_schema_extra={"maxProperties": 128}
     )
-    mode: Literal["replicated", "global"] = Field(default="replicated", description="replicated: a number of tasks. global: one task per eligible node.")
+    mode: Literal["replicated", "global", "replicated-job", "global-job"] = Field(
+        default="replicated",
+        description="replicated: a number of tasks. global: one task per eligible node. replicated-job: tasks that run to completion, so many times. "
+        "global-job: once on every eligible node.",
+    )
+    job: JobSpec | None = Field(default=None, description="With a job mode: how often, how many at a time, and which run.")
+    groups: list[Word] = Field(default_factory=list, max_length=64, description="Further groups of the processes.", json_schema_extra={LIST_TYPE: "set"})
+    host_aliases: list[HostAlias] = Field(default_factory=list, max_length=128, description="Entries of /etc/hosts.", json_schema_extra={LIST_TYPE: "atomic"})
+    init: bool | None = Field(default=None, description="Run an init process as PID 1; the engine's setting when absent.")
+    tty: bool = Field(default=False, description="Allocate a terminal.")
+    stdin: bool = Field(default=False, description="Keep standard input open.")
+    read_only: bool = Field(default=False, description="Mount the root file system read-only.")
+    stop_signal: Annotated[str, Field(max_length=16, pattern=r"^(SIG)?[A-Z0-9+-]+$")] | None = Field(
+        default=None, description="Signal that asks the process to end; the image's when absent."
+    )
+    capabilities: Capabilities = Field(default_factory=Capabilities, description="Kernel capabilities.")
+    sysctls: dict[str, Annotated[str, Field(max_length=1024)]] = Field(
+        default_factory=dict, description="Kernel parameters of the container's namespaces.", json_schema_extra={"maxProperties": 64}
+    )
+    ulimits: list[Ulimit] = Field(
+        default_factory=list, max_length=32, description="Resource limits of processes.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
+    oom_score_adj: Annotated[int, Field(ge=-1000, le=1000)] = Field(
+        default=0, description="How readily the kernel kills the container when memory runs out. Engine API 1.46 and later."
+    )
+    isolation: Literal["default", "process", "hyperv"] = Field(default="default", description="Isolation of Windows containers.")
+    privileges: Privileges = Field(default_factory=Privileges, description="Security options.")
+    mounts: list[Mount] = Field(
+        default_factory=list, max_length=64, description="File systems in the container.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["target"]}
+    )
+    dns_config: DnsConfig = Field(default_factory=DnsConfig, description="Name resolution.")
+    healthcheck: Healthcheck | None = Field(default=None, description="Health check; the image's when absent.")
+    resources: Resources = Field(default_factory=Resources, description="Limits and reservations per task.")
+    log_driver: LogDriver | None = Field(default=None, description="Where output goes; the engine's default when absent.")
     replicas: Annotated[int, Field(ge=0, le=100000)] | None = Field(
         default=None, description="Tasks of a replicated service; 1 when absent at creation, and then left to others."
     )

@@ -103,9 +103,7 @@ CONTAINER_LEAVES: Final[tuple[Leaf, ...]] = (
         "ulimits", (*CONTAINER, "Ulimits"), lambda s, _: [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in s.ulimits] or None, canonical_task.ulimits
     ),
     Leaf("oomScoreAdj", (*CONTAINER, "OomScoreAdj"), lambda s, _: s.oom_score_adj or None, canonical.count, shown=True, since=(1, 46)),
-    Leaf(
-        "isolation", (*CONTAINER, "Isolation"), lambda s, _: None if s.isolation == "default" else s.isolation, canonical_task.isolation, shown=True
-    ),
+    Leaf("isolation", (*CONTAINER, "Isolation"), lambda s, _: None if s.isolation == "default" else s.isolation, canonical_task.isolation, shown=True),
     Leaf("privileges.credentialSpec", (*PRIVILEGES, "CredentialSpec"), _credential_spec, canonical_task.struct),
     Leaf("privileges.seLinuxContext", (*PRIVILEGES, "SELinuxContext"), _selinux, canonical_task.struct),
     Leaf("privileges.seccomp", (*PRIVILEGES, "Seccomp"), _seccomp, canonical_task.seccomp, since=(1, 44)),

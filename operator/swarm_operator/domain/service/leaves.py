@@ -14,6 +14,8 @@ from swarm_operator.domain.service.canonical import SECOND, Raw
 from swarm_operator.domain.service.container_leaves import CONTAINER_LEAVES
 from swarm_operator.domain.service.leaf import CONTAINER, PLACEMENT, UNMANAGED, Leaf, RenderContext
 
+__all__ = ["LEAVES", "UNMANAGED", "Leaf", "RenderContext"]
+
 
 def _seconds(value: int | None) -> int | None:
     return None if value is None else value * SECOND

@@ -45,7 +45,7 @@ class Desired:
     """What a manifest asks of the engine. `leaves` holds raw values by leaf name, without the UNMANAGED ones; `labels` the user's and the owner's."""
 
     service_name: str
-    mode: Literal["replicated", "global"]
+    mode: Literal["replicated", "global", "replicated-job", "global-job"]
     labels: Mapping[str, str]
     leaves: Mapping[str, Raw] = field(default_factory=dict)
 
