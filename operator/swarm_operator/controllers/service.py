@@ -22,21 +22,9 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.service.contest import Correction
 from swarm_operator.domain.service.convergence import measure
+from swarm_operator.domain.service.decision import Announcement, Create, Observed, Prepare, Prune, Rejection, ServicePlan, Subject, Update
 from swarm_operator.domain.service.live import LiveService
-from swarm_operator.domain.service.plan import (
-    Announcement,
-    Create,
-    Observed,
-    Prepare,
-    Prune,
-    Rejection,
-    ServicePlan,
-    Subject,
-    Update,
-    decide,
-    invalid,
-    refused,
-)
+from swarm_operator.domain.service.plan import decide, invalid, refused
 from swarm_operator.domain.service.render import Json, Owner, service_name
 from swarm_operator.domain.service.status import was
 from swarm_operator.domain.swarm import SwarmView

@@ -13,10 +13,10 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.session import ClusterSession
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.service import registry
+from swarm_operator.domain.service.decision import Subject
 from swarm_operator.domain.service.inputs import Inputs
 from swarm_operator.domain.service.live import LiveService
 from swarm_operator.domain.service.materials import Content, MaterialProblem, Sources, config_map_names, referenced, resolve, secret_names
-from swarm_operator.domain.service.plan import Subject
 from swarm_operator.domain.service.registry import Credentials
 from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.objects import Key, Objects
