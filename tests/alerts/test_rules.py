@@ -100,7 +100,7 @@ def test_every_metric_and_label_named_exists(where: str, expression: str) -> Non
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 def test_each_alert_is_complete_and_has_a_runbook_and_a_test(rule: dict[str, Any]) -> None:
-    assert re.fullmatch(r"(Swarm(Operator|Cluster|Service)|OpenStack)[A-Za-z]+", rule["alert"])
+    assert re.fullmatch(r"(Swarm(Operator|Cluster|Service)|OpenStack|Orphaned)[A-Za-z]+", rule["alert"])
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert "for" in rule

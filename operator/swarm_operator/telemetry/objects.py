@@ -2,8 +2,8 @@
 
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
-Budget: at most 26 series for a SwarmCluster whose machines are in up to nine combinations of role and phase (37 if one had machines in all eighteen), and 14 for a SwarmService:
-six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
+Budget: at most 25 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (40 if one had machines in all eighteen and orphans of
+all kinds), and 14 for a SwarmService: six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
 
 Does not: ask the API server, OpenStack or a swarm.
@@ -12,6 +12,7 @@ Does not: ask the API server, OpenStack or a swarm.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,16 +39,15 @@ class ObjectFigures:
     drifted_since: str | None = None
     corrections: int = 0
     failing: int = 0
+    orphans: tuple[tuple[str, int], ...] = ()
 
 
 def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
     """The figures of an object as the API server holds it. Raises nothing for a status that the schema allows, or for none."""
     status: Mapping[str, Any] = body.get("status") or {}
     conditions: list[Mapping[str, Any]] = status.get("conditions") or []
-    counts: dict[tuple[str, str], int] = {}
-    for node in status.get("nodes") or []:
-        place = (str(node.get("role", "")), str(node.get("phase", "")))
-        counts[place] = counts.get(place, 0) + 1
+    counts = Counter((str(node.get("role", "")), str(node.get("phase", ""))) for node in status.get("nodes") or [])
+    orphans = Counter(str(orphan.get("kind", "")) for orphan in status.get("orphans") or [])
     drifted = next((c.get("lastTransitionTime") for c in conditions if c.get("type") == "Drifted" and c.get("status") == "True"), None)
     replicas: Mapping[str, Any] = status.get("replicas") or {}
     return ObjectFigures(
@@ -60,6 +60,7 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
         replicas=(int(replicas.get("desired") or 0), int(replicas.get("running") or 0)),
         drifted_since=drifted,
         corrections=int(status.get("corrections") or 0),
+        orphans=tuple(sorted(orphans.items())),
         failing=sum(int(task.get("count") or 1) for task in status.get("failingTasks") or []),
     )
 
@@ -149,6 +150,13 @@ def _cluster_families(objects: _Objects) -> Iterator[Metric]:
         for role, phase, count in figures.machines:
             machines.add_metric([key.namespace, key.name, role, phase], count)
     yield machines
+    orphans = _gauge(
+        "swarmcluster_orphans", "Objects in the cloud with the SwarmCluster's UID that serve no part of it; no series for a kind without any.", "kind"
+    )
+    for key, figures in objects:
+        for kind, count in figures.orphans:
+            orphans.add_metric([key.namespace, key.name, kind], count)
+    yield orphans
     yield _each("swarmcluster_managers_desired", "Managers that the spec asks for.", objects, lambda f: f.managers[0])
     yield _each("swarmcluster_managers_ready", "Managers that are ready nodes of the swarm.", objects, lambda f: f.managers[1])
     yield _each("swarmcluster_workers_desired", "Workers that the spec asks for.", objects, lambda f: f.workers[0])

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from swarm_operator.api.cluster import MachinePhase
+from swarm_operator.api.cluster import MachinePhase, OrphanKind
 from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS
 from swarm_operator.ports.objects import Key
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, ObjectStates, figures_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-CLUSTER_BUDGET = 26
-CLUSTER_LIMIT = 37
+CLUSTER_BUDGET = 25
+CLUSTER_LIMIT = 40
 SERVICE_BUDGET = 14
 
 
@@ -59,6 +59,9 @@ def test_what_a_cluster_says() -> None:
     assert rig.value("swarmcluster_machines", "c", role="Worker", phase="Ready") == 2
     assert rig.value("swarmcluster_machines", "c", role="Worker", phase="Down") == 1
     assert rig.value("swarmcluster_machines", "c", role="Manager", phase="Down") is None
+    assert rig.value("swarmcluster_orphans", "c", kind="server") is None
+    rig.see("SwarmCluster", "c", cluster(phases, **counts, orphans=[{"kind": "server", "id": "1"}, {"kind": "server", "id": "2"}, {"kind": "port", "id": "3"}]))
+    assert rig.value("swarmcluster_orphans", "c", kind="server") == 2
     names = ("managers_desired", "managers_ready", "workers_desired", "workers_ready", "formed", "deleting")
     assert [rig.value(f"swarmcluster_{name}", "c") for name in names] == [3, 1, 4, 2, 1, 0]
 
@@ -104,13 +107,17 @@ def test_a_standby_shows_no_objects() -> None:
 
 def test_the_cardinality_budget_holds_for_a_hundred_objects() -> None:
     rig = Rig()
-    busy = [("Manager", phase) for phase in ("Ready", "Down", "Building")] + [
-        ("Worker", p) for p in ("Ready", "Down", "Building", "Joining", "Draining", "Failed")
-    ]
+    busy = [("Manager", phase) for phase in ("Ready", "Down", "Building")] + [("Worker", p) for p in ("Ready", "Down", "Building", "Joining", "Draining")]
     for number in range(100):
         rig.see("SwarmCluster", f"c{number}", cluster(busy * 7))
     assert len(rig.series()) == 100 * CLUSTER_BUDGET
-    rig.see("SwarmCluster", "c0", cluster([(role, phase.value) for role in ("Manager", "Worker") for phase in MachinePhase] * 7))
+    rig.see(
+        "SwarmCluster",
+        "c0",
+        cluster(
+            [(role, phase.value) for role in ("Manager", "Worker") for phase in MachinePhase] * 7, orphans=[{"kind": kind} for kind in get_args(OrphanKind)] * 9
+        ),
+    )
     assert sum(labels["name"] == "c0" for labels in rig.series()) <= CLUSTER_LIMIT
 
     services = Rig()
@@ -118,5 +125,5 @@ def test_the_cardinality_budget_holds_for_a_hundred_objects() -> None:
         services.see("SwarmService", f"s{number}", service(failingTasks=[{"state": str(n)} for n in range(16)], drift=[f"f{n}" for n in range(64)]))
     assert len(services.series()) <= 100 * SERVICE_BUDGET
     assert {frozenset(labels) for labels in services.series() + rig.series()} <= {
-        frozenset({"namespace", "name", *more}) for more in ((), ("condition", "status"), ("role", "phase"))
+        frozenset({"namespace", "name", *more}) for more in ((), ("condition", "status"), ("role", "phase"), ("kind",))
     }
