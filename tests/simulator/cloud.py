@@ -11,6 +11,7 @@ from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import (
+    FlavorSize,
     FloatingIP,
     KeyPair,
     Network,
@@ -27,6 +28,7 @@ from swarm_operator.domain.cloud import (
 )
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, part_of
+from swarm_operator.domain.quota import CORES, FLOATING_IP, Usage
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -71,6 +73,9 @@ class SimCloud:
     keypairs: dict[str, KeyPair] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     """All of them carry the cluster's UID."""
+    cores: int | None = None
+    floating_limit: int | None = None
+    """Quotas."""
     refuse_volume_deletes: bool = False
     missing: set[str] = field(default_factory=set)
     build_fault: str | None = None
@@ -219,6 +224,15 @@ class SimCloud:
     def delete_keypair(self, name: str) -> None:
         self.writes += 1
         self.keypairs.pop(name, None)
+
+    def get_flavor_size(self, flavor_id: str) -> FlavorSize:
+        return FlavorSize(2, 2048)
+
+    def get_compute_usage(self) -> dict[str, Usage]:
+        return {CORES: Usage(2 * len(self.servers), self.cores)}
+
+    def get_network_usage(self) -> dict[str, Usage]:
+        return {FLOATING_IP: Usage(len(self.floating_ips), self.floating_limit)}
 
     def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:
         return tuple(self.volumes.values())

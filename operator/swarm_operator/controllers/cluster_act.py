@@ -17,6 +17,7 @@ from swarm_operator.domain.cluster.faults import refusal
 from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, JoinManager, JoinNode, Step
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import MachineId
+from swarm_operator.domain.quota import Usage
 from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.compute import Cloud
 from swarm_operator.ports.objects import Objects, Resource
@@ -49,6 +50,8 @@ class Action:
     threads: int = 1
     failures: list[StepFailure] = field(default_factory=list)
     done: list[Step] = field(default_factory=list)
+    usage: dict[str, Usage] | None = None
+    """What is used of the project's quotas; None until a step has asked."""
     released: bool = False
     """The finalizer is off: the object may be gone."""
 

@@ -12,6 +12,7 @@ from swarm_operator.bootstrap.tls import PemPair, issue, new_ca
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, SSH_PUBLIC, ssh_secret_name, tls_secret_name
 from swarm_operator.controllers.cluster_guests import configure_engine
+from swarm_operator.controllers.cluster_quota import FLOATING_IP_NEEDS, PORT_NEEDS, check_quota, note_taken, server_needs
 from swarm_operator.controllers.cluster_repair import repair
 from swarm_operator.domain.cloud import ServerRequest
 from swarm_operator.domain.cluster import overlays
@@ -164,7 +165,9 @@ def _server(action: Action, step: s.Step) -> None:
             facts, uid = action.status.infrastructure, machine.uid(action.uid)
             network, subnet = _id(facts.network_id, "network"), _id(facts.subnet_id, "subnet")
             described = description(action.uid, action.name, port_part(uid))
+            check_quota(action, f"port for {machine.server_name(action.name)}", PORT_NEEDS)
             made = action.cloud.create_port(machine.server_name(action.name), described, network, subnet, tuple(facts.security_group_ids))
+            note_taken(action, PORT_NEEDS)
             action.objects.event(action.resource, Reason.CREATED, f"port {made} for {machine.server_name(action.name)}")
         case s.CreateServer():
             _create_server(action, step)
@@ -208,7 +211,10 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         availability_zone=template.availability_zone,
         port_id=step.port_id,
     )
+    needs = server_needs(action, step.flavor_id, port=step.port_id is None)
+    check_quota(action, f"server {request.name}", needs)
     server_id = action.cloud.create_server(request)
+    note_taken(action, needs)
     action.set_machine(uid, server_id=server_id, phase=MachinePhase.BUILDING, phase_since=action.now())
     action.write_status()
     action.objects.event(action.resource, Reason.CREATED, f"server {request.name} ({server_id})")
@@ -222,7 +228,9 @@ def _floating_ip(action: Action, machine_uid: str, server_id: str, floating_ip_i
         action.cloud.associate_floating_ip(floating_ip_id, ports[0].id)
         return
     external = _id(action.status.infrastructure.external_network_id, "external network")
+    check_quota(action, "floating IP", FLOATING_IP_NEEDS)
     made = action.cloud.create_floating_ip(external, _described(action, f"fip/{machine_uid}"), ports[0].id)
+    note_taken(action, FLOATING_IP_NEEDS)
     action.set_machine(machine_uid, floating_ip=made.address)
     action.write_status()
     action.objects.event(action.resource, Reason.CREATED, f"floating IP {made.address}")

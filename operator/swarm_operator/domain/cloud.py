@@ -58,6 +58,14 @@ class Port:
 
 
 @dataclass(frozen=True)
+class FlavorSize:
+    """What a server of a flavor takes; `ram` in MiB."""
+
+    vcpus: int
+    ram: int
+
+
+@dataclass(frozen=True)
 class Volume:
     """A Cinder volume; `status` is Cinder's (available, in-use, deleting, ...)."""
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.domain.cloud import (
+    FlavorSize,
     FloatingIP,
     KeyPair,
     Network,
@@ -19,6 +20,7 @@ from swarm_operator.domain.cloud import (
     Subnet,
     Volume,
 )
+from swarm_operator.domain.quota import Usage
 
 
 class Cloud(Protocol):
@@ -62,6 +64,11 @@ class Cloud(Protocol):
     def get_keypair(self, name: str) -> KeyPair | None: ...
     def create_keypair(self, name: str, public_key: str) -> None: ...
     def delete_keypair(self, name: str) -> None: ...
+
+    # Quotas: by the names of `domain.quota`; what the cloud has no limit or no figure for may be missing
+    def get_flavor_size(self, flavor_id: str) -> FlavorSize: ...
+    def get_compute_usage(self) -> dict[str, Usage]: ...
+    def get_network_usage(self) -> dict[str, Usage]: ...
 
     # Cinder
     def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:

@@ -100,6 +100,7 @@ class FakeCloud:
         if request.body["auth"]["identity"]["password"]["user"]["password"] != PASSWORD:
             return Answer(401, {"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}})
         catalog = [self._service("compute", "/compute/v2.1", self.compute_url), self._service("network", "/network"), self._service("image", "/image/v2/")]
+        catalog.append(self._service("block-storage", "/volume/v3"))
         expires = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + 3600))
         token = {
             "methods": ["password"],

@@ -16,9 +16,10 @@ from swarm_operator.adapters.openstack.convert import rule_request, security_gro
 from swarm_operator.api.base import ResourceFilter, ResourceRef
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.tls import new_ca
-from swarm_operator.domain.cloud import ReferenceKind, SecurityRule, ServerRequest
+from swarm_operator.domain.cloud import FlavorSize, ReferenceKind, SecurityRule, ServerRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, description
+from swarm_operator.domain.quota import Usage
 from swarm_operator.ports.compute import Clouds
 
 NOVA = "/compute/v2.1"
@@ -299,3 +300,32 @@ def test_secrets_stay_out_of_the_log(fake: Any, cloud: OpenStackCloud, caplog: p
     time.sleep(0)
     assert "SWMTKN" not in caplog.text
     assert "correct horse" not in caplog.text
+
+
+VOLUMES = [
+    {"id": "v1", "name": "a", "status": "available", "metadata": {"swarmops-cluster-uid": "c"}},
+    {"id": "v2", "name": "a", "status": "in-use", "metadata": {"swarmops-cluster-uid": "d"}},
+    {"id": "v3", "name": "a", "status": "in-use", "metadata": {}},
+]
+
+
+def test_volumes_are_told_by_metadata_and_deleted_once(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("GET", "/volume/v3/volumes/detail", Answer(200, {"volumes": VOLUMES}))
+    fake.on("DELETE", "/volume/v3/volumes/v1", Answer(202, None))
+    fake.on("DELETE", "/volume/v3/volumes/gone", Answer(404, {"itemNotFound": {"message": "no", "code": 404}}))
+    assert [(v.id, v.status) for v in cloud.list_owned_volumes("c")] == [("v1", "available")]
+    cloud.delete_volume("v1")
+    cloud.delete_volume("gone")
+    assert len(fake.asked("DELETE", "/volume/v3/volumes/v1")) == 1
+
+
+def test_usage_of_quotas(fake: Any, cloud: OpenStackCloud) -> None:
+    absolute = {"maxTotalInstances": 10, "totalInstancesUsed": 4, "maxTotalCores": -1, "totalCoresUsed": 8}
+    fake.on("GET", f"{NOVA}/limits", Answer(200, {"limits": {"rate": [], "absolute": absolute}}))
+    details = {"port": {"used": 5, "limit": 6, "reserved": 1}, "floatingip": {"used": 0, "limit": -1, "reserved": 0}, "network": {"used": 1, "limit": 2}}
+    fake.on("GET", f"{NEUTRON}/quotas/project-1/details", Answer(200, {"quota": details}))
+    fake.on("GET", f"{NOVA}/flavors/f", Answer(200, {"flavor": {"id": "f", "vcpus": 2, "ram": 4096}}))
+    assert cloud.get_compute_usage() == {"instances": Usage(4, 10), "cores": Usage(8, None)}
+    assert cloud.get_network_usage() == {"ports": Usage(6, 6), "floating IPs": Usage(0, None)}
+    assert cloud.get_flavor_size("f") == cloud.get_flavor_size("f") == FlavorSize(2, 4096)
+    assert len(fake.asked("GET", f"{NOVA}/flavors/f")) == 1

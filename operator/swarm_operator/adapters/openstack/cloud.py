@@ -9,6 +9,7 @@ from typing import Final
 
 from swarm_operator.adapters.openstack.compute import ComputeCalls
 from swarm_operator.adapters.openstack.network import NetworkCalls
+from swarm_operator.adapters.openstack.quota import QuotaCalls
 from swarm_operator.adapters.openstack.references import ReferenceCalls
 from swarm_operator.adapters.openstack.session import TIMEOUTS, ApiSession, Observe, open_session
 from swarm_operator.adapters.openstack.volume import VolumeCalls
@@ -19,13 +20,14 @@ MOST_CREDENTIALS: Final = 256
 """Credentials kept at once; beyond that the one unused for longest is opened anew when it is wanted."""
 
 
-class OpenStackCloud(ComputeCalls, NetworkCalls, VolumeCalls, ReferenceCalls):
+class OpenStackCloud(ComputeCalls, NetworkCalls, VolumeCalls, QuotaCalls, ReferenceCalls):
     """`ports.compute.Cloud` for one credential. Safe for use by many threads."""
 
     def __init__(self, api: ApiSession) -> None:
         ComputeCalls.__init__(self, api)
         NetworkCalls.__init__(self, api)
         VolumeCalls.__init__(self, api)
+        QuotaCalls.__init__(self, api)
         ReferenceCalls.__init__(self, api)
 
     def check_credentials(self) -> None:
