@@ -65,7 +65,10 @@ class Reason(StrEnum):
     APPLIED = "Applied", "The engine holds the declared service."
     DRIFT_FOUND = "DriftFound", "The live service differs from the spec; the message lists the fields."
     DRIFT_CORRECTED = "DriftCorrected", "A change made outside was put back."
-    DRIFT_CONFLICT = "DriftConflict", "Somebody keeps changing back what is corrected; corrections are spaced out. Find the other writer, or leave the field out of the spec."
+    DRIFT_CONFLICT = (
+        "DriftConflict",
+        "Somebody keeps changing back what is corrected; corrections are spaced out. Find the other writer, or leave the field out of the spec.",
+    )
     NO_DRIFT = "NoDrift", "The live service equals the spec."
     ENGINE_REJECTED = "EngineRejected", "The Docker engine refused the service; the message is the engine's."
     UNSUPPORTED_FIELD = "UnsupportedField", "The engine's API version can't carry a field; it would be dropped silently."
@@ -83,6 +86,8 @@ class Reason(StrEnum):
     TASKS_STARTING = "TasksStarting", "Fewer tasks run than declared."
     TASKS_FAILING = "TasksFailing", "Tasks fail or are rejected; the message carries the engine's error."
     TASKS_RUNNING = "TasksRunning", "As many tasks run as declared, and have done so for the monitor time."
+    JOB_RUNNING = "JobRunning", "Tasks of a job are still to complete."
+    JOB_COMPLETED = "JobCompleted", "All tasks of the job's present run have completed."
     NO_ELIGIBLE_NODE = "NoEligibleNode", "No node satisfies the placement of a global service."
     # events
     CREATED = "Created", "An external object was created."

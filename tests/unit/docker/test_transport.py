@@ -158,7 +158,7 @@ def test_the_api_version_is_negotiated_once_and_capped(managers: list[Manager]) 
     http = transport(managers[1])
     http.get("/services")
     http.get("/services")
-    assert managers[1].seen == [("GET", "/v1.51/services")] * 2
+    assert managers[1].seen == [("GET", "/v1.52/services")] * 2
     http.close()
 
 

@@ -30,6 +30,7 @@ class FakeSwarm:
         self.nodes: list[Node] = [Node("n1", "node-1", "manager", "active", "ready", 1, address="10.0.0.1", leader=True)]
         self.networks = [OverlayInfo("net-id-front", "front", "overlay"), OverlayInfo("net-id-host", "host", "host")]
         self.calls: list[str] = []
+        self.engine_api_version = "1.52"
         self.failures: dict[str, list[ExternalError]] = {}
         self.lost: set[str] = set()
         self.before_update: Callable[[], None] | None = None
@@ -56,7 +57,7 @@ class FakeSwarm:
 
     def view(self, *, with_tasks: bool = False) -> SwarmView:
         self._called("view")
-        return SwarmView("swarm", tuple(self.nodes), tuple(self.networks))
+        return SwarmView("swarm", tuple(self.nodes), tuple(self.networks), engine_api_version=self.engine_api_version)
 
     def list_services(self) -> list[Json]:
         self._called("list_services")

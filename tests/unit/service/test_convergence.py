@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,3 +124,23 @@ def test_a_manual_rollback_is_not_one_by_failure() -> None:
     del raw["PreviousSpec"]
     raw["UpdateStatus"] = {"State": "rollback_completed", "Message": "rollback completed"}
     assert parse(raw).rolled_back_by_failure
+
+
+def job_task(number: int, slot: int, state: str, iteration: int = 7, on: str = "n1") -> dict[str, Any]:
+    return {**task(number, slot, on, state, "complete"), "JobIteration": {"Index": iteration}}
+
+
+def test_a_replicated_job_is_done_when_every_slot_of_this_run_has_completed() -> None:
+    job = replace(service({"ReplicatedJob": {"TotalCompletions": 2, "MaxConcurrent": 1}}), job_iteration=7)
+    half = measure(job, VIEW, [job_task(1, 0, "complete"), job_task(2, 1, "running"), job_task(3, 1, "complete", iteration=5)])
+    assert (half.desired, half.running, half.active, half.full, half.job) == (2, 1, 1, False, True)
+    again = measure(job, VIEW, [job_task(1, 0, "complete"), job_task(2, 1, "failed"), job_task(3, 1, "complete")])
+    assert (again.running, again.full, again.crashed) == (2, True, True)
+    assert measure(job, VIEW, []).full is False
+
+
+def test_a_global_job_is_done_on_the_nodes_that_it_was_given() -> None:
+    job = replace(service({"GlobalJob": {}}), job_iteration=7)
+    assert measure(job, VIEW, []).desired == 2
+    assert measure(job, VIEW, [job_task(1, 0, "complete"), job_task(2, 0, "running", on="n2")]).full is False
+    assert measure(job, VIEW, [job_task(1, 0, "complete"), job_task(2, 0, "complete", on="n2")]).full is True

@@ -27,7 +27,7 @@ CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 25.0
 """Above the 20 s that the engine gives its own calls to the swarm's leader (moby `daemon/cluster/cluster.go`, swarmRequestTimeout)."""
 MIN_API: Final = (1, 41)
-MAX_API: Final = (1, 51)
+MAX_API: Final = (1, 52)
 """The newest API version that we ask for. A newer engine speaks it as well, so its answers keep the shape we know."""
 
 

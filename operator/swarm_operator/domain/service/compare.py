@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from swarm_operator.domain.ownership import SERVICE_LABEL_RESTARTED
 from swarm_operator.domain.service.canonical import Canon, Raw
@@ -57,6 +57,20 @@ def live_mode(spec: Json) -> str:
     return "replicated"
 
 
+_MODES: Final[dict[str, Json]] = {
+    "replicated": {"Replicated": {"Replicas": 1}},
+    "global": {"Global": {}},
+    "replicated-job": {"ReplicatedJob": {}},
+    "global-job": {"GlobalJob": {}},
+}
+"""Mode of a new service before its numbers are put in."""
+
+
+def is_job(spec: Json) -> bool:
+    """Whether a raw spec is a job's: one that the engine runs again on every update, whatever it changes (swarmkit `manager/controlapi/service.go`, JobIteration)."""
+    return live_mode(spec).endswith("-job")
+
+
 def compare(desired: Desired, live: Json, applied_labels: Iterable[str] = ()) -> Diff:
     """What differs in meaning. `applied_labels` are the label keys that we set before: those that left the manifest are removed, all others on the service are kept."""
     mode = live_mode(live)
@@ -95,7 +109,7 @@ def creation(desired: Desired) -> Json:
         "Name": desired.service_name,
         "Labels": dict(desired.labels),
         "TaskTemplate": {"ContainerSpec": {}},
-        "Mode": {"Global": {}} if desired.mode == "global" else {"Replicated": {"Replicas": 1}},
+        "Mode": copy.deepcopy(_MODES[desired.mode]),
     }
     for leaf in LEAVES:
         if desired.leaves.get(leaf.name) is not None:

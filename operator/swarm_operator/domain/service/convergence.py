@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from swarm_operator.api.service import FailingTask
 from swarm_operator.domain.service import placement
-from swarm_operator.domain.service.compare import live_mode
+from swarm_operator.domain.service.compare import is_job, live_mode
 from swarm_operator.domain.service.live import LiveService
 from swarm_operator.domain.service.render import Json
 from swarm_operator.domain.swarm import SwarmView
@@ -42,7 +42,7 @@ MOST_FAILING = 16
 @dataclass(frozen=True)
 class Convergence:
     """Tasks wanted and running. `full`: as many run as are wanted. `task_ids`: those that count as running, so that a replaced one shows. `crashed`: some task of the
-    present spec has ended in failure."""
+    present spec has ended in failure. Of a `job` (the mode), `running` and `task_ids` are the tasks of its present run that have ended well, `active` those that run."""
 
     desired: int
     running: int
@@ -51,12 +51,16 @@ class Convergence:
     failing: tuple[FailingTask, ...] = ()
     crashed: bool = False
     no_eligible_node: bool = False
+    job: bool = False
+    active: int = 0
 
 
 def measure(service: LiveService, view: SwarmView, current: Iterable[Json], history: Iterable[Json] = ()) -> Convergence:
     """`current` are the tasks that carry the present spec; `history` further ones whose failures are to be told (those of a spec that was rolled back)."""
     tasks = list(current)
     down = {node.id for node in view.nodes if node.state == "down"}
+    if is_job(service.spec):
+        return _job(service, view, tasks, history)
     is_global = live_mode(service.spec) == "global"
     leaders: dict[str, Json] = {}
     for task in tasks:
@@ -79,6 +83,29 @@ def measure(service: LiveService, view: SwarmView, current: Iterable[Json], hist
     replicas = ((service.spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
     desired = 1 if replicas is None else int(replicas)
     return Convergence(desired, len(running), len(running) == desired, ids, failing, crashed)
+
+
+def _job(service: LiveService, view: SwarmView, tasks: Iterable[Json], history: Iterable[Json]) -> Convergence:
+    """A job has run when each slot (or node) of the present iteration has a task that completed; earlier runs' tasks say nothing (docker/cli `progress`)."""
+    run = [t for t in tasks if service.job_iteration is None or ((t.get("JobIteration") or {}).get("Index")) == service.job_iteration]
+    everywhere = live_mode(service.spec) == "global-job"
+    key = "NodeID" if everywhere else "Slot"
+    complete = {str(t.get(key) or "0"): str(t["ID"]) for t in run if _state(t) == "complete"}
+    active = sum(1 for t in run if _state(t) == "running")
+    crashed = any(_state(t) in ("failed", "rejected") for t in run)
+    failing, ids = digest([*run, *history], view), frozenset(complete.values())
+    if everywhere:
+        constraints = ((service.spec.get("TaskTemplate") or {}).get("Placement") or {}).get("Constraints") or ()
+        nodes, judged = placement.eligible(view.nodes, constraints)
+        given = {str(t.get("NodeID") or "") for t in run} - {""}
+        # Nodes that came later are not part of the run: those that were given a task are, and before any was, those that should be.
+        wanted = given if given or not judged else {node.id for node in nodes}
+        return Convergence(len(wanted), len(complete), bool(wanted) and wanted <= complete.keys(), ids, failing, crashed, not wanted, True, active)
+    mode = (service.spec.get("Mode") or {}).get("ReplicatedJob") or {}
+    concurrent = mode.get("MaxConcurrent")
+    total = mode.get("TotalCompletions")
+    desired = int(total if total is not None else 1 if concurrent is None else concurrent)
+    return Convergence(desired, len(complete), len(complete) >= desired, ids, failing, crashed, False, True, active)
 
 
 def digest(tasks: Iterable[Json], view: SwarmView) -> tuple[FailingTask, ...]:

@@ -65,7 +65,7 @@ class Leaf:
     def restarts(self) -> bool:
         """Whether a change replaces tasks (swarmkit `orchestrator.IsTaskDirty`: the task template or the endpoint spec). A placement that a task's node still meets is
         exempt there; it counts as restarting here, which errs on the careful side."""
-        return self.path[0] in ("TaskTemplate", "EndpointSpec")
+        return self.path[0] in ("TaskTemplate", "EndpointSpec") or self.path[:2] == ("Mode", "ReplicatedJob")
 
 
 CONTAINER: Final = ("TaskTemplate", "ContainerSpec")

@@ -70,6 +70,20 @@ def _ports(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
     return out or None
 
 
+def _completions(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
+    if spec.mode != "replicated-job":
+        return UNMANAGED
+    return 1 if spec.job is None else spec.job.completions
+
+
+def _max_concurrent(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
+    """As many as completions where nothing is said, as the Docker CLI does; the engine alone would take 1."""
+    if spec.mode != "replicated-job":
+        return UNMANAGED
+    job = spec.job
+    return 1 if job is None else job.max_concurrent or job.completions or 1
+
+
 def _replicas(spec: SwarmServiceSpec, _context: RenderContext) -> Raw:
     return spec.replicas if spec.mode == "replicated" and spec.replicas is not None else UNMANAGED
 
@@ -102,6 +116,8 @@ LEAVES: Final[tuple[Leaf, ...]] = (
     Leaf("networks", ("TaskTemplate", "Networks"), _networks, canonical.networks),
     Leaf("restartPolicy", ("TaskTemplate", "RestartPolicy"), _restart, canonical.restart_policy, merge=True),
     Leaf("replicas", ("Mode", "Replicated", "Replicas"), _replicas, canonical.replicas, shown=True),
+    Leaf("job.completions", ("Mode", "ReplicatedJob", "TotalCompletions"), _completions, canonical.replicas, shown=True),
+    Leaf("job.maxConcurrent", ("Mode", "ReplicatedJob", "MaxConcurrent"), _max_concurrent, canonical.replicas, shown=True),
     Leaf("updateConfig", ("UpdateConfig",), lambda s, _: _update(s.update_config), canonical.update_config, merge=True),
     Leaf("rollbackConfig", ("RollbackConfig",), lambda s, _: _update(s.rollback_config), canonical.update_config, merge=True),
     Leaf("endpointMode", ("EndpointSpec", "Mode"), lambda s, _: None if s.endpoint_mode == "vip" else s.endpoint_mode, canonical.endpoint_mode, shown=True),

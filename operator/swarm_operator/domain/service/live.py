@@ -27,6 +27,7 @@ class LiveService:
     wanted: int | None = None
     has_previous: bool = False
     previous_spec: Json | None = None
+    job_iteration: int | None = None
 
     @property
     def name(self) -> str:
@@ -71,6 +72,7 @@ def parse(raw: Json) -> LiveService:
         wanted=status.get("DesiredTasks"),
         has_previous=raw.get("PreviousSpec") is not None,
         previous_spec=raw.get("PreviousSpec"),
+        job_iteration=((raw.get("JobStatus") or {}).get("JobIteration") or {}).get("Index"),
     )
 
 

@@ -14,10 +14,11 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Unknown
-from swarm_operator.domain.service.compare import Diff, compare, creation, patch
+from swarm_operator.domain.service.compare import Diff, compare, creation, is_job, patch
 from swarm_operator.domain.service.contest import contest
 from swarm_operator.domain.service.convergence import Convergence, measure
 from swarm_operator.domain.service.decision import Announcement, Create, Observed, Prepare, Prune, ServicePlan, Step, Subject, Update
+from swarm_operator.domain.service.gating import unsupported
 from swarm_operator.domain.service.inputs import Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
 from swarm_operator.domain.service.materials import MaterialProblem, with_ids
@@ -113,6 +114,10 @@ class _Decision:
             return self._end(self._blocked(problem, self._available(), stalled=lacking.lasting), self._observe(), requeue=10.0, seen=news)
         desired = render(self._spec, self._subject.owner, networks, supplies.context())
         self._digest = desired.digest
+        if (text := unsupported(desired, self._observed.view.engine_api_version)) is not None:
+            lacking_field = no(Reason.UNSUPPORTED_FIELD, text)
+            news = () if self._told(lacking_field) else (Announcement(Reason.UNSUPPORTED_FIELD, text, True),)
+            return self._end(self._blocked(lacking_field, self._available(), stalled=True), self._observe(), requeue=60.0, seen=news)
         own, adopting = self._observed.own, False
         if own is None and (other := self._observed.namesake) is not None:
             if self._spec.adoption_policy != "IfUnowned" or not adoptable(other, self._subject.owner):
@@ -192,7 +197,8 @@ class _Decision:
             return self._end(Findings(REACHABLE, no(Reason.PAUSED, f"not written while paused: {summary}"), available, drifted, paused=True), status)
         if not fresh and self._held(own):
             return self._hold(own, status, available, texts)
-        if not edited and spec.drift_policy == "Report":
+        if not edited and (spec.drift_policy == "Report" or is_job(own.spec)):
+            # Any update of a job runs it again: drift is only told, for nobody asked for another run.
             return self._end(Findings(REACHABLE, no(Reason.DRIFT_FOUND, summary), available, drifted), status, seen=self._new_drift(texts))
         if not fresh and own.update_state == "updating" and not diff.restarts:
             # The rollout is ours (its task template is), and a write now would make the failing spec the rollback target.

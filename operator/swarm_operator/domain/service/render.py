@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swarm_operator.api.service import SwarmServiceSpec
-from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_UID
+from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN, SERVICE_LABEL_UID
 from swarm_operator.domain.service.canonical import Raw
 from swarm_operator.domain.service.leaves import LEAVES, UNMANAGED, RenderContext
 from swarm_operator.domain.swarm import SwarmView
 
 Json = dict[str, Any]
-OWNER_LABELS = (SERVICE_LABEL_UID, SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED)
+OWNER_LABELS = (SERVICE_LABEL_UID, SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN)
 
 
 class NetworksMissing(Exception):
@@ -82,6 +82,11 @@ def render(spec: SwarmServiceSpec, owner: Owner, networks: Mapping[str, str], su
     return Desired(
         service_name=service_name(spec, owner.name),
         mode=spec.mode,
-        labels={**spec.labels, **owner.labels(), **({SERVICE_LABEL_RESTARTED: owner.restarted_at} if owner.restarted_at else {})},
+        labels={
+            **spec.labels,
+            **owner.labels(),
+            **({SERVICE_LABEL_RESTARTED: owner.restarted_at} if owner.restarted_at else {}),
+            **({SERVICE_LABEL_RUN: spec.job.run_id} if spec.job is not None and spec.job.run_id else {}),
+        },
         leaves={name: value for name, value in rendered.items() if value is not UNMANAGED},
     )

@@ -57,7 +57,8 @@ def settle(
     if own.update_state in ("paused", "rollback_paused"):
         # It stays so for ever: the engine goes on only upon another update.
         return Settling(available, idle, yes(Reason.UPDATE_PAUSED, own.update_message or own.update_state), 10.0, since)
-    late = not fresh and overdue(previous, now, spec.progress_deadline_seconds)
+    working = measured is not None and measured.job and measured.active > 0  # a job may take as long as it takes
+    late = not fresh and not working and overdue(previous, now, spec.progress_deadline_seconds)
     if own.update_state in ("updating", "rollback_started"):
         text = own.update_message or "a rolling update is running"
         stalled = yes(Reason.UPDATING, f"no progress for {spec.progress_deadline_seconds} s: {counts} tasks of the present spec run") if late else fine
@@ -74,6 +75,8 @@ def settle(
 def _available(spec: SwarmServiceSpec, previous: SwarmServiceStatus, measured: Convergence, steady_seconds: float, counts: str) -> Finding:
     if measured.no_eligible_node:
         return no(Reason.NO_ELIGIBLE_NODE, "no ready, active node meets the placement constraints")
+    if measured.full and measured.job:
+        return yes(Reason.JOB_COMPLETED, f"{counts} tasks have completed")
     if measured.full:
         monitor = monitor_seconds(spec)
         if measured.desired == 0 or steady_seconds >= monitor or was(previous, ConditionType.AVAILABLE) == "True":
@@ -82,4 +85,6 @@ def _available(spec: SwarmServiceSpec, previous: SwarmServiceStatus, measured: C
     if measured.failing:
         worst = measured.failing[0]
         return no(Reason.TASKS_FAILING, f"{counts} tasks run; {worst.state}{' on ' + worst.node if worst.node else ''}: {worst.error or 'no error text'}")
+    if measured.job:
+        return no(Reason.JOB_RUNNING, f"{counts} tasks have completed, {measured.active} run")
     return no(Reason.TASKS_STARTING, f"{counts} tasks run")
