@@ -32,6 +32,7 @@ from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.ports.compute import Clouds
 from swarm_operator.ports.hosts import Hosts
 from swarm_operator.ports.objects import Key, Objects, Resource
+from swarm_operator.telemetry.requests import ObserveStep, ignore_step
 
 AMBIGUOUS_SETTLE_SECONDS: Final = 5.0
 MINIMUM_SECONDS: Final = {
@@ -61,9 +62,21 @@ class _Memory:
 class ClusterController:
     """See the module. Thread safe as long as one key is reconciled by one thread at a time (the queue's promise)."""
 
-    def __init__(self, objects: Objects, clouds: Clouds, hosts: Hosts, sessions: Sessions, clock: Clock, *, guest_threads: int = 8) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        clouds: Clouds,
+        hosts: Hosts,
+        sessions: Sessions,
+        clock: Clock,
+        *,
+        guest_threads: int = 8,
+        observe_step: ObserveStep = ignore_step,
+    ) -> None:
+        """`observe_step` is told of each step that was performed or failed."""
         self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
         self._threads = guest_threads
+        self._observe_step = observe_step
         self._memory: dict[str, _Memory] = {}
         self._lock = threading.Lock()
 
@@ -128,7 +141,13 @@ class ClusterController:
         if plan.steps and not resource.deleting and FINALIZER not in resource.finalizers:
             resource = self._objects.set_finalizer(resource, True)
         action = Action(resource, spec, plan.status, gathered, self._objects, self._clock, self._threads)
-        perform_all(action, plan.steps, perform)
+        try:
+            perform_all(action, plan.steps, perform)
+        finally:
+            for step in action.done:
+                self._observe_step(type(step).__name__, "ok")
+            for failure in action.failures:
+                self._observe_step(type(failure.step).__name__, "failed")
         if action.released:
             self._forget(resource)
             return Done()

@@ -67,7 +67,7 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     observe = metrics.observe_request
     sessions = ClusterSessions(ObservedSwarms(DockerSwarms(), observe), wake, clock)
     hosts = SshHosts(observe)
-    clusters = ClusterController(objects, OpenStackClouds(observe), hosts, sessions, clock)
+    clusters = ClusterController(objects, OpenStackClouds(observe), hosts, sessions, clock, observe_step=metrics.step_performed)
     services = ServiceController(objects, sessions, clock)
 
     def reconcile(key: Key) -> Outcome:

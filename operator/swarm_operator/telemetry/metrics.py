@@ -58,6 +58,12 @@ class Metrics:
         self._watch_stale = Counter(
             "swarm_operator_watch_stale_total", "Watches found dead: a list saw what no event had brought. The process ends then.", registry=self.registry
         )
+        self._steps = Counter(
+            "swarm_operator_step_total",
+            "Steps performed for SwarmClusters, repairs among them, by result (ok, failed: it is tried again).",
+            ["step", "result"],
+            registry=self.registry,
+        )
         self._events = Counter(
             "swarm_operator_events_total",
             "Kubernetes Events by their reason: what was created, deleted, replaced or corrected, and what was refused.",
@@ -82,6 +88,10 @@ class Metrics:
     def watch_event(self, kind: str) -> None:
         """A watch delivered an event."""
         self._watch_events.labels(kind).inc()
+
+    def step_performed(self, step: str, result: str) -> None:
+        """An `ObserveStep` for controllers."""
+        self._steps.labels(step, result).inc()
 
     def event_recorded(self, kind: str, event_type: str, reason: str) -> None:
         """An Event was recorded for an object of `kind`."""

@@ -15,6 +15,9 @@ Observe = Callable[[str, str, str, float], None]
 """(system, operation, outcome, seconds): `system` as in ExternalError, `operation` a fixed low-cardinality name ("list_servers"), never an id; `outcome` is "ok" or the value
 of an ErrorKind, or "error" for anything else."""
 
+ObserveStep = Callable[[str, str], None]
+"""(step, result): name of a step of a cluster's plan, and "ok" or "failed"."""
+
 OK = "ok"
 ERROR = "error"
 
@@ -23,6 +26,10 @@ EXPECTED = frozenset({OK, ErrorKind.NOT_FOUND.value, ErrorKind.CONFLICT.value})
 
 
 def ignore(system: str, operation: str, outcome: str, seconds: float) -> None:
+    """Reports to nobody."""
+
+
+def ignore_step(step: str, result: str) -> None:
     """Reports to nobody."""
 
 
