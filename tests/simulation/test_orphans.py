@@ -148,3 +148,14 @@ def test_deleting_the_cluster_takes_them_along() -> None:
     world.delete()
     drive(world, lambda: world.resource is None)
     assert set(world.cloud.leftovers()) == FOREIGN
+
+
+def test_a_volume_that_takes_its_time_to_go_is_waited_for() -> None:
+    world = leaked()
+    controller = world.controller()
+    world.cloud.volumes["volume-ours"] = Volume("volume-ours", "old", "deleting")
+    world.delete()
+    drive(world, lambda: "volume-ours" in world.message("DeletionBlocked"), controller)
+    assert world.resource is not None
+    del world.cloud.volumes["volume-ours"]
+    drive(world, lambda: world.resource is None, controller)

@@ -57,6 +57,9 @@ def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observat
         steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
     if obstacle is not None:
         return _plan(observation, status, steps, blocked=obstacle, failure=obstacle.reason)
+    if not steps and isinstance(observation.volumes, Known) and observation.volumes.value:
+        names = ", ".join(v.id for v in observation.volumes.value[:5])
+        return _plan(observation, status, (), blocked=Unknown(Reason.DELETION_BLOCKED, f"volumes are still being deleted: {names}"))
     return _plan(observation, status, steps or (RemoveFinalizer("nothing is left"),))
 
 
