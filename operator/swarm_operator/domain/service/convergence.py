@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from swarm_operator.api.service import FailingTask
 from swarm_operator.domain.service import placement
 from swarm_operator.domain.service.compare import is_job, live_mode
-from swarm_operator.domain.service.live import LiveService
+from swarm_operator.domain.service.live import LiveService, iteration
 from swarm_operator.domain.service.render import Json
 from swarm_operator.domain.swarm import SwarmView
 
@@ -87,7 +87,7 @@ def measure(service: LiveService, view: SwarmView, current: Iterable[Json], hist
 
 def _job(service: LiveService, view: SwarmView, tasks: Iterable[Json], history: Iterable[Json]) -> Convergence:
     """A job has run when each slot (or node) of the present iteration has a task that completed; earlier runs' tasks say nothing (docker/cli `progress`)."""
-    run = [t for t in tasks if service.job_iteration is None or ((t.get("JobIteration") or {}).get("Index")) == service.job_iteration]
+    run = [t for t in tasks if service.job_iteration is None or iteration(t) == service.job_iteration]
     everywhere = live_mode(service.spec) == "global-job"
     key = "NodeID" if everywhere else "Slot"
     complete = {str(t.get(key) or "0"): str(t["ID"]) for t in run if _state(t) == "complete"}

@@ -49,6 +49,11 @@ class LiveService:
         return self.update_state.startswith("rollback_") and MANUAL_ROLLBACK not in self.update_message and not self.has_previous
 
 
+def iteration(raw: Json) -> int:
+    """The run that a JobStatus or a job's task belongs to; the engine leaves the number of the first, 0, out."""
+    return int((raw.get("JobIteration") or {}).get("Index") or 0)
+
+
 def parse(raw: Json) -> LiveService:
     """The typed view of a raw service."""
     update = raw.get("UpdateStatus") or {}
@@ -72,7 +77,7 @@ def parse(raw: Json) -> LiveService:
         wanted=status.get("DesiredTasks"),
         has_previous=raw.get("PreviousSpec") is not None,
         previous_spec=raw.get("PreviousSpec"),
-        job_iteration=((raw.get("JobStatus") or {}).get("JobIteration") or {}).get("Index"),
+        job_iteration=None if raw.get("JobStatus") is None else iteration(raw["JobStatus"]),
     )
 
 
