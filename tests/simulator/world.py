@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -71,6 +72,10 @@ class World:
         self.deleting_by_hand = False
         self.objects.secrets[("default", "cloud")] = ("user", {"clouds.yaml": b"clouds: {}"})
         self.objects.resources[KEY] = Resource(KEY, UID, 1, "0", {**SPEC, **(spec or {})}, {})
+
+    def copy(self) -> World:
+        """Another world in the same state; the two go their own ways. They share the clock's locks, which nobody holds."""
+        return deepcopy(self, {id(value): value for value in vars(self.clock).values() if hasattr(value, "acquire")})
 
     def port(self, system: str, target: object, free: frozenset[str] = frozenset()) -> Any:
         return Port(self.faults, system, target, free)
