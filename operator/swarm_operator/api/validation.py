@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from swarm_operator.api.base import RESERVED_LABEL_PREFIX
 from swarm_operator.api.cluster import DEFAULT_CIDR, EngineSpec, NetworkSpec, SwarmClusterSpec, SwarmSpec
+from swarm_operator.api.container_validation import container_problems
 from swarm_operator.api.materials import ConfigFile, SecretFile
 from swarm_operator.api.parse import Problem
 from swarm_operator.api.service import SwarmServiceSpec
@@ -59,6 +60,7 @@ def validate_service(spec: SwarmServiceSpec) -> list[Problem]:
         *_files("configs", _targets(spec.configs)),
         *_files("secrets", _targets(spec.secrets)),
         *_constraints(spec.placement.constraints),
+        *container_problems(spec),
     ]
 
 

@@ -156,3 +156,21 @@ def test_files_with_one_target() -> None:
         "spec.configs[1].target: must be unique; `x` occurs twice",
         "spec.secrets[2].target: must be unique; `y` occurs twice",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"hostAliases": [{"ip": "db", "hostnames": ["db"]}]}, "spec.hostAliases[0].ip", "must be an IP address, not 'db'"),
+        ({"dnsConfig": {"nameservers": ["::1", "dns"]}}, "spec.dnsConfig.nameservers[1]", "must be an IP address, not 'dns'"),
+        ({"capabilities": {"add": ["CAP_CHOWN"], "drop": ["KILL", "chown"]}}, "spec.capabilities.drop[1]", "must not name `chown`"),
+        ({"mounts": [{"target": "/a"}, {"target": "/a/"}]}, "spec.mounts[1].target", "must be unique; `/a` occurs twice"),
+        ({"privileges": {"seccomp": {"mode": "custom", "profile": "[]"}}}, "spec.privileges.seccomp.profile", "must be a JSON object"),
+        ({"resources": {"limits": {"cpu": "0.0001"}}}, "spec.resources.limits.cpu", "must be at least 1m"),
+        ({"resources": {"limits": {"cpu": "0"}}}, "spec.resources.limits.cpu", "must be at least 1m"),
+        ({"resources": {"reservations": {"memory": "1Mi"}}}, "spec.resources.reservations.memory", "must be at least 4Mi"),
+    ],
+)
+def test_container_fields(fields: dict[str, Any], field: str, message: str) -> None:
+    (problem,) = validate_service(parse_service({"clusterRef": {"name": "c"}, "image": "x", **fields}))
+    assert (problem.field, problem.message[: len(message)]) == (field, message)

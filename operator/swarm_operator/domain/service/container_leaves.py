@@ -6,11 +6,11 @@ import base64
 from typing import Any, Final
 
 from swarm_operator.api.container import Mount
+from swarm_operator.api.quantities import in_bytes, nano_cpus
 from swarm_operator.api.service import SwarmServiceSpec
 from swarm_operator.domain.service import canonical, canonical_task
 from swarm_operator.domain.service.canonical import SECOND, Raw
 from swarm_operator.domain.service.leaf import CONTAINER, PLACEMENT, UNMANAGED, Leaf, RenderContext
-from swarm_operator.domain.service.quantities import in_bytes, nano_cpus
 
 PRIVILEGES: Final = (*CONTAINER, "Privileges")
 DNS: Final = (*CONTAINER, "DNSConfig")
