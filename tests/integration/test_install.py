@@ -1,0 +1,81 @@
+"""deploy/kustomize on a real API server: every object is accepted, restricted pod security has no complaint, and the operator can work with those rights only."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.kube import Kubectl
+from harness.operator import Operator
+from integration.conftest import ROOT, cluster_manifest
+
+pytestmark = pytest.mark.lab
+NAMESPACE = "swarm-operator"
+
+
+def rendered(scope: str, namespace: str) -> str:
+    """What `kubectl kustomize` makes, moved to a namespace of the test; cluster-wide names get its name too."""
+    done = subprocess.run(["kubectl", "kustomize", str(ROOT / "deploy/kustomize" / scope)], capture_output=True, text=True, timeout=60, check=True)
+    found = [document for document in yaml.safe_load_all(done.stdout) if document]
+    for document in found:
+        if "namespace" in document["metadata"]:
+            document["metadata"]["namespace"] = namespace
+        for subject in document.get("subjects", []):
+            subject["namespace"] = namespace
+    return yaml.safe_dump_all(found)
+
+
+@pytest.fixture
+def place(lab_env: dict[str, str], crds: None) -> Iterator[str]:
+    """A namespace under the restricted profile."""
+    name = f"it-{uuid.uuid4().hex[:8]}"
+    root = Kubectl(lab_env, "default")
+    root("create", "namespace", name)
+    root("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
+    yield name
+    root("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.parametrize("scope", ["clusterwide", "namespaced"])
+def test_every_object_is_accepted(scope: str, place: str, lab_env: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["kubectl", "apply", "--dry-run=server", "-f", "-"], input=rendered(scope, place), env=lab_env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert "deployment.apps/swarm-operator created" in done.stdout
+
+
+def test_the_operator_works_with_the_namespaced_rights_only(place: str, lab_env: dict[str, str], tmp_path: Path) -> None:
+    """Its token is that of the ServiceAccount. The cluster's Secret is missing: list, watch, get, finalizer, status and Lease are used for real; what comes later (Secrets of its
+    own, Events) is asked of the authoriser."""
+    subprocess.run(["kubectl", "apply", "-f", "-"], input=rendered("namespaced", place), env=lab_env, capture_output=True, text=True, timeout=60, check=True)
+    kubectl = Kubectl(lab_env, place)
+    config = yaml.safe_load(Path(lab_env["KUBECONFIG"]).read_text())
+    token = kubectl("create", "token", "swarm-operator").strip()
+    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(yaml.safe_dump(config))
+    log = tmp_path / "operator.log"
+    with Operator({**lab_env, "KUBECONFIG": str(kubeconfig)}, place, log, "--lease-namespace", place, "--lease-name", "swarm-operator"):
+        kubectl.apply(cluster_manifest("c"))
+        end = time.monotonic() + 40
+        while time.monotonic() < end:
+            status = kubectl.get("swarmcluster", "c").get("status") or {}
+            reasons = {condition["reason"] for condition in status.get("conditions", [])}
+            if "SecretNotFound" in reasons:
+                break
+            time.sleep(0.5)
+        assert "SecretNotFound" in reasons, log.read_text()[-3000:]
+        assert kubectl.get("lease", "swarm-operator")["spec"]["holderIdentity"]
+        kubectl("delete", "swarmcluster", "c", "--wait=true", "--timeout=30s", timeout=40)
+    assert "forbidden" not in log.read_text().lower()
+    for verb, resource in (("create", "secrets"), ("update", "secrets"), ("get", "configmaps"), ("create", "events"), ("patch", "events")):
+        assert kubectl("auth", "can-i", verb, resource, f"--as=system:serviceaccount:{place}:swarm-operator").strip() == "yes", (verb, resource)
