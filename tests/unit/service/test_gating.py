@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from swarm_operator.api.quantities import in_bytes, nano_cpus
 from swarm_operator.api.service import SwarmServiceSpec
 from swarm_operator.domain.service.gating import parse_version, unsupported
-from swarm_operator.api.quantities import in_bytes, nano_cpus
 from swarm_operator.domain.service.render import Owner, render
 from unit.service.test_controller import SPEC, WEB, World, world
 
