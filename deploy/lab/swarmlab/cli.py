@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from swarmlab import cloud, fault_commands, leftovers, paths, prometheus
+from swarmlab import cloud, fault_commands, kubernetes, leftovers, paths, prometheus
 from swarmlab.errors import LabError
 from swarmlab.hosts import guestimage
 from swarmlab.hosts import server as hosts
@@ -33,6 +33,11 @@ def _up(arguments: argparse.Namespace) -> int:
     progress = Progress()
     cloud.up(progress, arguments.fake_compute)
     progress.say(f'the lab is up. Next: eval "$({paths.LAB_DIR / "lab"} env)"')
+    return 0
+
+
+def _helm(arguments: argparse.Namespace) -> int:
+    kubernetes.ensure_helm(Progress())
     return 0
 
 
@@ -112,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_up)
     for name, run, text in (
         ("down", _down, "remove all of the lab but its caches; lists what it could not remove"),
+        ("helm", _helm, "build helm, which the tests of the chart need, unless there is one"),
         ("purge", _purge, "down, and remove the caches"),
         ("leftovers", _leftovers, "list what of a lab is on this machine; exit code 1 when there is something"),
     ):

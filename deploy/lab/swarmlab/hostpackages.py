@@ -17,6 +17,7 @@ PACKAGES = (
     "ca-certificates",
     "debootstrap",
     "docker-registry",
+    "docker.io",  # for the tests that run an engine of their own, and for its client
     "iproute2",
     "iptables",
     "mariadb-server",

@@ -22,6 +22,7 @@ from swarmlab.progress import Progress
 SOURCE = paths.LAB_DIR / "kubernetes"
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager")
 _VERSION_PACKAGE = "k8s.io/component-base/version"
+HELM_VERSION = "v3.19.0"
 
 
 def programs_dir() -> Path:
@@ -84,6 +85,16 @@ def _build(program: Path) -> None:
     ]
     process.run(argv, name="go-build", env=dict(os.environ) | {"GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"})
     unfinished.rename(program)
+
+
+def ensure_helm(progress: Progress) -> None:
+    """Make helm available in BIN, for the tests of the chart: built from its Go module, unless one is on the path."""
+    if shutil.which("helm", path=f"{os.environ.get('PATH', '')}:{paths.BIN}"):
+        return
+    paths.BIN.mkdir(parents=True, exist_ok=True)
+    with progress.step("build helm from its Go module (some minutes)", announce=True):
+        environment = {key: value for key, value in os.environ.items() if key != "GOFLAGS"} | {"GOTOOLCHAIN": "auto", "GOBIN": str(paths.BIN)}
+        process.run([_go(), "install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], name="go-build", env=environment)
 
 
 def _go() -> str:
