@@ -178,7 +178,7 @@ Try next:
   kubectl -n {NAMESPACE} patch swarmcluster {CLUSTER} --type=json -p '[{{"op":"replace","path":"/spec/workerPools/0/replicas","value":3}}]'
   kubectl -n {NAMESPACE} scale swarmservice hello --replicas=4
   {LAB.relative_to(ROOT)} ssh {manager} docker service scale hello=1            # drift: put back within about a second
-  {LAB.relative_to(ROOT)} break kill-host {CLUSTER}-workers-0                     # a dead worker is replaced
+  {LAB.relative_to(ROOT)} break kill-host {CLUSTER}-workers-0                     # a dead worker is reset, or else replaced
   kubectl -n {NAMESPACE} get events --sort-by=.lastTimestamp
   kubectl explain swarmcluster.spec
   make demo-down""")
