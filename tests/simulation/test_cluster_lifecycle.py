@@ -12,12 +12,12 @@ from swarm_operator.domain.ownership import JOIN_TOKEN
 def test_create_reaches_ready(join: str) -> None:
     world = World({"join": join, "workerPools": [{"name": "web", "replicas": 3, "nodeLabels": {"tier": "web"}}]})
     drive(world, lambda: world.ready)
+    assert not world.status.join.token_exposed
     assert world.servers == ["demo-manager-0", "demo-web-0", "demo-web-1", "demo-web-2"]
     assert {n.state for n in world.swarm.nodes.values()} == {"ready"} and len(world.swarm.nodes) == 4
     assert world.status.workers.summary == "3/3" and world.status.managers.summary == "1/1"
     drive(world, lambda: all(n.labels.get("tier") == "web" for n in world.swarm.nodes.values() if n.role == "worker"))
     if join == "Metadata":
-        drive(world, lambda: not world.status.join.token_exposed and world.ready)
         assert world.swarm.token_generation >= 1
         assert not any(JOIN_TOKEN in s.metadata for s in world.cloud.servers.values())
 

@@ -62,7 +62,9 @@ def test_token_is_rotated_after_the_batch() -> None:
     records = (record(MANAGER), record(worker(0)), record(worker(1), MachinePhase.BOOTING, node_id=None))
     assert "RotateToken" not in kinds(decide(wanted, status(*records), waiting, NOW))
     joined = observation(wanted, servers, [node(MANAGER), node(worker(0)), node(worker(1))])
-    assert kinds(decide(wanted, status(*records), joined, NOW))[-3:] == ["RotateToken", "ClearJoinMetadata", "TokenRotated"]
+    plan = decide(wanted, status(*records), joined, NOW)
+    assert kinds(plan)[-3:] == ["RotateToken", "ClearJoinMetadata", "TokenRotated"]
+    assert ready_of(plan) == ("False", Reason.NODES_JOINING), "not Ready while a valid token is out"
 
 
 def test_floating_ip_comes_when_the_manager_is_up() -> None:

@@ -114,6 +114,8 @@ def members(
     if short:
         names = ", ".join(n.name for n in short[:10])
         return verdict(kind, "False", Reason.NODES_JOINING, f"not ready in the swarm yet: {names}")
+    if status.join.token_exposed:
+        return verdict(kind, "False", Reason.NODES_JOINING, "the worker join token that is in server metadata is still to be rotated")
     return verdict(kind, "True", Reason.NODES_READY, f"{len(wanted)} machines are ready nodes")
 
 
