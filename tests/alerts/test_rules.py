@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm_operator.api.cluster import MachinePhase
+from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS
 from swarm_operator.telemetry.reference import described
 

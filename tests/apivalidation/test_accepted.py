@@ -11,14 +11,7 @@ import yaml
 
 from apivalidation.conftest import CORPUS, ROOT, SMALLEST, merge
 from harness.kube import Kubectl, manifests
-from swarm_operator.api.cluster import (
-    InfrastructureStatus,
-    JoinStatus,
-    MachinePhase,
-    MachineStatus,
-    RoleCount,
-    SwarmClusterStatus,
-)
+from swarm_operator.api.cluster_status import InfrastructureStatus, JoinStatus, MachinePhase, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.materials import ImageStatus, MaterialStatus, Platform
 from swarm_operator.api.parse import parse_cluster, parse_cluster_status, parse_service, parse_service_status

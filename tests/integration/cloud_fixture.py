@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from swarm_operator.adapters.openstack import OpenStackCloud, OpenStackClouds
 from swarm_operator.api.base import ResourceRef
-from swarm_operator.api.cluster import EngineSpec
+from swarm_operator.api.engine import EngineSpec
 from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
 from swarm_operator.bootstrap.keys import SshKeyPair, new_ssh_keypair
 from swarm_operator.domain.cloud import FloatingIP, SecurityRule, Server, ServerRequest

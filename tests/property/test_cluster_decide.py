@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times

@@ -12,7 +12,7 @@ from simulator.cloud import SimCloud, SimServer, port_id
 from simulator.faults import Faults, Port
 from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
 from simulator.objects import SimObjects
-from swarm_operator.api.cluster import SwarmClusterStatus
+from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.controllers.cluster import ClusterController
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import JOIN_MANAGER, JOIN_TOKEN

@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel
 
 from swarm_operator.api.base import GROUP, VERSION
-from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.rules import CLUSTER_RULES, SERVICE_RULES
 from swarm_operator.api.schema import CEL_RULES, structural_schema
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus

@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 
 M = TypeVar("M", bound=BaseModel)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from swarm_operator.api.base import cel
-from swarm_operator.api.cluster import DEFAULT_CIDR
+from swarm_operator.api.network import DEFAULT_CIDR
 
 
 def _fixed(existence: str, what: str, field: str, unchanged: str) -> dict[str, str]:

@@ -14,11 +14,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from swarm_operator.api.base import RESERVED_LABEL_PREFIX
-from swarm_operator.api.cluster import DEFAULT_CIDR, EngineSpec, NetworkSpec, SwarmClusterSpec, SwarmSpec
+from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.container_validation import container_problems
+from swarm_operator.api.engine import EngineSpec
 from swarm_operator.api.materials import ConfigFile, SecretFile
+from swarm_operator.api.network import DEFAULT_CIDR, NetworkSpec
 from swarm_operator.api.parse import Problem
 from swarm_operator.api.service import SwarmServiceSpec
+from swarm_operator.api.swarm import SwarmSpec
 
 IPv4 = ipaddress.IPv4Network
 

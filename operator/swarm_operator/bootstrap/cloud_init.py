@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from swarm_operator.api.cluster import EngineSpec
+from swarm_operator.api.engine import EngineSpec
 from swarm_operator.bootstrap import metadata_join
 from swarm_operator.bootstrap.engine import DAEMON_JSON_PATH, daemon_json_text
 

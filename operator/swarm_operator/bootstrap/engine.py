@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from swarm_operator.api.cluster import EngineSpec
+from swarm_operator.api.engine import EngineSpec
 from swarm_operator.domain.ownership import ENGINE_LABEL_CLUSTER, ENGINE_LABEL_MACHINE
 
 DAEMON_JSON_PATH: Final = "/etc/docker/daemon.json"

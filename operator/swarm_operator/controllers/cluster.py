@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarm_operator.api.base import FINALIZER
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict, merge_conditions
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
 from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
-from swarm_operator.controllers.cluster_perform import perform
+from swarm_operator.controllers.perform import perform
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide

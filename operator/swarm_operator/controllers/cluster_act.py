@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_gather import Gathered
 from swarm_operator.domain import times

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 from swarm_operator.api.base import FINALIZER
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from swarm_operator.api.cluster import MachineRemediation, Rung
+from swarm_operator.api.cluster_status import MachineRemediation, Rung
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.domain.cluster.steps import JoinNode, Repair

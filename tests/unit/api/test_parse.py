@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm_operator.api.cluster import MachinePhase, MachineStatus, RoleCount, SwarmClusterStatus
+from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status, parse_service, parse_service_status
 from swarm_operator.api.service import SwarmServiceStatus

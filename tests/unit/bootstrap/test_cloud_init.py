@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm_operator.api.cluster import EngineSpec
+from swarm_operator.api.engine import EngineSpec
 from swarm_operator.bootstrap.cloud_init import MAX_USER_DATA, MetadataJoin, render_user_data
 
 

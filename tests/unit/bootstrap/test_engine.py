@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swarm_operator.api.cluster import EngineSpec
+from swarm_operator.api.engine import EngineSpec
 from swarm_operator.bootstrap.engine import daemon_json, daemon_json_text
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Router, SecurityGroup, Server, Subnet

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from swarm_operator.api.cluster import MachinePhase, MachineRemediation, MachineStatus, Rung
+from swarm_operator.api.cluster_status import MachinePhase, MachineRemediation, MachineStatus, Rung
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import OwnedNetworking, Port
 from swarm_operator.domain.cluster import steps as s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterStatus
+from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import OwnedNetworking
 from swarm_operator.domain.cluster import steps as s

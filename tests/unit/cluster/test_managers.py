@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from swarm_operator.api.cluster import MachinePhase, MachineRemediation, Rung, SwarmClusterStatus
+from swarm_operator.api.cluster_status import MachinePhase, MachineRemediation, Rung, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.decide import decide

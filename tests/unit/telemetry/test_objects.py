@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 from prometheus_client import CollectorRegistry
 
-from swarm_operator.api.cluster import MachinePhase, OrphanKind
+from swarm_operator.api.cluster_status import MachinePhase, OrphanKind
 from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS
 from swarm_operator.ports.objects import Key
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, ObjectStates, figures_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from swarm_operator.api.cluster import Rung, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import verdicts

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from swarm_operator.api.cluster import MachinePhase, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times

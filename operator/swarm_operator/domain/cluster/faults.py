@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm_operator.api.cluster import MachineStatus
+from swarm_operator.api.cluster_status import MachineStatus
 from swarm_operator.api.reasons import Reason
 
 REFUSED_SECONDS = 30.0

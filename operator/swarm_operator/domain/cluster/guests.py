@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from swarm_operator.api.cluster import SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.domain.cloud import OwnedNetworking
 from swarm_operator.domain.cluster.infrastructure import floating_ip_of
 from swarm_operator.domain.cluster.machines import Machine

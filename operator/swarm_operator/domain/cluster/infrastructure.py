@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from swarm_operator.api.cluster import InfrastructureStatus, ManagedNetwork, ManagedSecurityGroup, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import InfrastructureStatus, SwarmClusterStatus
+from swarm_operator.api.network import ManagedNetwork, ManagedSecurityGroup
 from swarm_operator.domain.cloud import FloatingIP, OwnedNetworking, SecurityRule
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import ClusterObservation, NetworkReferences

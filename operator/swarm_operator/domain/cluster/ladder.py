@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarm_operator.api.cluster import MachineRemediation, Rung
+from swarm_operator.api.cluster_status import MachineRemediation, Rung
 from swarm_operator.domain.cluster.guests import ENGINE_SILENT
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import Guest

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from swarm_operator.api.cluster import MachineSpec, MachineStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachineStatus, SwarmClusterStatus
+from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server

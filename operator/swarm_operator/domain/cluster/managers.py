@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.observation import ClusterObservation

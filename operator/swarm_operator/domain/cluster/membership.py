@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from swarm_operator.api.cluster import OrphanKind, OrphanStatus, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import OrphanKind, OrphanStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times

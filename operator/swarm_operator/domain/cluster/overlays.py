@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from swarm_operator.api.cluster import OverlayNetwork, OverlayStatus, SwarmClusterSpec
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import OverlayStatus
+from swarm_operator.api.swarm import OverlayNetwork
 from swarm_operator.domain.cluster.steps import CreateOverlay, RemoveOverlay, Step
 from swarm_operator.domain.facts import Fact, Known
 from swarm_operator.domain.ownership import NETWORK_LABEL_CLUSTER

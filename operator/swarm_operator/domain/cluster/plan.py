@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarm_operator.api.cluster import SwarmClusterStatus
+from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.conditions import Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.steps import Step

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from swarm_operator.api.cluster import MachinePhase, Rung, SwarmClusterSpec, SwarmClusterStatus
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import MachinePhase, Rung, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times

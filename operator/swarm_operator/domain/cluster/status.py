@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from swarm_operator.api.cluster import (
-    InfrastructureStatus,
-    MachinePhase,
-    MachineRemediation,
-    MachineStatus,
-    RoleCount,
-    SwarmClusterSpec,
-    SwarmClusterStatus,
-)
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
 from swarm_operator.domain.cluster.ladder import HEALTHY_SECONDS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swarm_operator.api.cluster import MachinePhase, SwarmClusterStatus
+from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.faults import fault_reason, refusal_of

@@ -1,0 +1,162 @@
+"""SwarmCluster: the observed state."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
+from swarm_operator.api.conditions import Condition
+
+
+class MachinePhase(StrEnum):
+    """Where a machine is in its life."""
+
+    PENDING = "Pending"
+    BUILDING = "Building"
+    BOOTING = "Booting"
+    JOINING = "Joining"
+    READY = "Ready"
+    DOWN = "Down"
+    DRAINING = "Draining"
+    DELETING = "Deleting"
+    FAILED = "Failed"
+
+
+class Rung(StrEnum):
+    """Repairs of a machine, from the gentlest to the last."""
+
+    RESTART_ENGINE = "RestartEngine"
+    REJOIN = "Rejoin"
+    START = "Start"
+    SOFT_REBOOT = "SoftReboot"
+    HARD_REBOOT = "HardReboot"
+    REPLACE = "Replace"
+
+
+class MachineRemediation(ApiModel):
+    """The last repair of a machine."""
+
+    rung: Rung = Field(description="What was done last.")
+    attempts: int = Field(default=1, ge=1, description="Repairs since the machine was last healthy for ten minutes; after five it is replaced.")
+    since: str = Field(description="When it was done.", json_schema_extra={"format": "date-time"})
+
+
+class MachineStatus(ApiModel):
+    """One machine: a server and its swarm node."""
+
+    name: DnsLabel = Field(description="Name of the server.")
+    role: Literal["Manager", "Worker"] = Field(description="Role in the swarm.")
+    pool: str = Field(default="", max_length=63, description="Worker pool; empty for managers.")
+    slot: int = Field(ge=0, description="Index within managers or pool.")
+    incarnation: int = Field(default=1, ge=1, description="How many servers have held this slot, this one included.")
+    machine_uid: Annotated[str, Field(max_length=64)] = Field(
+        alias="machineUID", description="Identity of the machine; on the server's metadata and as engine label."
+    )
+    server_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="serverID", description="Nova server.")
+    node_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="nodeID", description="Swarm node.")
+    address: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Fixed address.")
+    floating_ip: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="floatingIP", description="Floating address.")
+    phase: MachinePhase = Field(description="Where the machine is in its life.")
+    phase_since: str = Field(description="When the phase began.", json_schema_extra={"format": "date-time"})
+    created_at: str | None = Field(default=None, description="When the server was asked for.", json_schema_extra={"format": "date-time"})
+    message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why, where it is not plain; Nova's fault text for a failed server.")
+    engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Docker engine version.")
+    host_keys: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=8, description="Pinned ssh host keys (public).")
+    engine_configured: bool = Field(default=False, description="The engine has its TLS certificate (managers).")
+    remediation: MachineRemediation | None = Field(default=None, description="The last repair, while it is recent.")
+
+
+class RoleCount(ApiModel):
+    """How many machines of a role there are."""
+
+    desired: int = Field(default=0, description="Declared.")
+    ready: int = Field(default=0, description="Ready in the swarm.")
+    summary: Annotated[str, Field(max_length=32)] = Field(default="0/0", description="ready/desired, for display.")
+
+
+class InfrastructureStatus(ApiModel):
+    """OpenStack objects in use; ids are written at once after each create."""
+
+    network_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="networkID", description="Network.")
+    subnet_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="subnetID", description="Subnet.")
+    router_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="routerID", description="Router.")
+    external_network_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="externalNetworkID", description="External network.")
+    security_group_ids: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list, max_length=8, alias="securityGroupIDs", description="Security groups."
+    )
+    key_name: CloudName | None = Field(default=None, description="Nova key pair.")
+
+
+OrphanKind = Literal["server", "port", "floating-ip", "security-group", "volume"]
+
+
+class OrphanStatus(ApiModel):
+    """An object in the cloud that carries the cluster's UID and serves no part of it."""
+
+    kind: OrphanKind = Field(description="What it is.")
+    id: Annotated[str, Field(max_length=64)] = Field(description="Its id in OpenStack.")
+    name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, address or purpose, as far as it has one.")
+    first_seen: str = Field(description="When it was first seen.", json_schema_extra={"format": "date-time"})
+
+
+class JoinStatus(ApiModel):
+    """State of the metadata join; holds no secret."""
+
+    token_exposed: bool = Field(default=False, description="A worker token is in server metadata and must be rotated once the batch has joined.")
+    rotated_at: str | None = Field(
+        default=None, description="When the worker token was last rotated by the operator.", json_schema_extra={"format": "date-time"}
+    )
+    rotated_for: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The spec.swarm.rotateJoinTokens for which the tokens were last rotated."
+    )
+
+
+class OverlayStatus(ApiModel):
+    """An overlay network of `spec.swarm.networks`, or one that was there."""
+
+    name: Annotated[str, Field(max_length=255)] = Field(description="Name of the network in the swarm.")
+    network_id: Annotated[str, Field(max_length=64)] = Field(alias="networkID", description="ID of the network in the swarm.")
+    state: Annotated[str, Field(max_length=16)] = Field(
+        description="Ready; Differs: a network of that name is not as declared and is left alone; Unwanted: it has left the spec and is removed once no service uses it."
+    )
+    message: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Why it is not Ready.")
+
+
+class SwarmClusterStatus(ApiModel):
+    """Observed state of a swarm."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status was computed for.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Conditions; Ready sums them up.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["type"]},
+    )
+    managers: RoleCount = Field(default_factory=RoleCount, description="Managers.")
+    workers: RoleCount = Field(default_factory=RoleCount, description="Workers.")
+    endpoint: Annotated[str, Field(max_length=255)] | None = Field(default=None, description="Docker API endpoint (mutual TLS), tcp://address:2376.")
+    swarm_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="swarmID", description="ID of the swarm.")
+    engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Engine version of the leader.")
+    engine_api_version: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None, alias="engineAPIVersion", description="Engine API version of the leader."
+    )
+    infrastructure: InfrastructureStatus = Field(default_factory=InfrastructureStatus, description="OpenStack objects in use.")
+    networks: list[OverlayStatus] = Field(
+        default_factory=list, max_length=128, description="Overlay networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
+    join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
+    orphans: list[OrphanStatus] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Objects in the cloud that carry the cluster's UID and serve no part of it.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["id"]},
+    )
+    nodes: list[MachineStatus] = Field(
+        default_factory=list,
+        max_length=1100,
+        description="Machines.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["machineUID"]},
+    )

@@ -1,0 +1,71 @@
+"""What the servers of a SwarmCluster are made of, and how they are reached."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
+
+_METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
+"""Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
+
+
+class SshSpec(ApiModel):
+    """How the operator reaches guests for bootstrap and repair."""
+
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(cel("has(self.keyName) == has(self.privateKeySecretRef)", "`keyName` and `privateKeySecretRef` must be set together"))
+    )
+
+    user: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z_][a-z0-9_-]*$")] = Field(
+        default="debian", description="Login user of the image; needs sudo without password."
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="ssh port of the guests.")
+    key_name: CloudName | None = Field(default=None, description="Nova key pair that exists; the operator makes one for the cluster when absent.")
+    private_key_secret_ref: SecretRef | None = Field(default=None, description="Secret with the private half of keyName under `ssh-privatekey`.")
+    host_key_policy: Literal["Console", "TrustOnFirstUse"] = Field(
+        default="Console",
+        description="Console: host keys must equal those that cloud-init prints on the Nova console. TrustOnFirstUse: the first key seen is pinned.",
+    )
+    authorized_keys: list[Annotated[str, Field(min_length=16, max_length=2048, pattern=r"^[^\r\n]+$")]] = Field(
+        default_factory=list, max_length=32, description="Further public keys for the login user."
+    )
+
+
+class MachineSpec(ApiModel):
+    """What a server is made of."""
+
+    flavor: ResourceRef = Field(description="Flavor.")
+    image: ResourceRef = Field(description="Image; must hold cloud-init, sshd and a Docker engine.")
+    config_drive: bool = Field(default=False, description="Attach a config drive.")
+    metadata: dict[str, Annotated[str, Field(max_length=255)]] = Field(
+        default_factory=dict,
+        description="Server metadata.",
+        json_schema_extra=_METADATA,
+    )
+    availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
+
+
+class MachineOverrides(ApiModel):
+    """The parts of `spec.machine` that a role or pool changes."""
+
+    flavor: ResourceRef | None = Field(default=None, description="Flavor.")
+    image: ResourceRef | None = Field(default=None, description="Image.")
+    config_drive: bool | None = Field(default=None, description="Attach a config drive.")
+    metadata: dict[str, Annotated[str, Field(max_length=255)]] | None = Field(
+        default=None,
+        description="Server metadata, merged over spec.machine.metadata.",
+        json_schema_extra=_METADATA,
+    )
+    availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
+
+    def over(self, base: MachineSpec) -> MachineSpec:
+        """`base` with these fields put over it; metadata is merged key by key."""
+        changes: dict[str, Any] = {
+            name: value for name in ("flavor", "image", "config_drive", "availability_zone") if (value := getattr(self, name)) is not None
+        }
+        if self.metadata is not None:
+            changes["metadata"] = {**base.metadata, **self.metadata}
+        return base.model_copy(update=changes)

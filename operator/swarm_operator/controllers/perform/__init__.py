@@ -1,0 +1,8 @@
+"""How each step of a SwarmCluster's plan is performed: `perform` after the modules here have registered theirs."""
+
+from __future__ import annotations
+
+from swarm_operator.controllers.perform import guests, infrastructure, servers, swarm
+from swarm_operator.controllers.perform.registry import perform, performed
+
+__all__ = ["guests", "infrastructure", "perform", "performed", "servers", "swarm"]

@@ -1,0 +1,57 @@
+"""What is done on a guest over ssh: keys pinned, engine configured, swarm made or joined."""
+
+from __future__ import annotations
+
+from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.cluster_act import Action
+from swarm_operator.controllers.cluster_guests import configure_engine
+from swarm_operator.controllers.perform.registry import performs
+from swarm_operator.domain.cluster import steps as s
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import (
+    SWARM_STARTED,
+)
+from swarm_operator.ports.hosts import SwarmInit
+
+
+@performs(s.PinHostKeys, s.ConfigureEngine, s.InitSwarm, s.JoinNode, s.JoinManager)
+def _guest(action: Action, step: s.GuestStep) -> None:
+    logins = action.gathered.logins
+    match step:
+        case s.PinHostKeys(_, uid, keys):
+            action.set_machine(uid, host_keys=list(keys))
+        case s.ConfigureEngine(machine, uid, addresses):
+            tls = action.gathered.secrets.tls
+            if tls is None:
+                raise ExternalError(ErrorKind.CONFLICT, "ssh", "there is no certificate authority yet", reason=Reason.MANAGER_BOOTSTRAPPING)
+            configure_engine(logins.open(uid), tls, machine.server_name(action.name), addresses, action.clock.now())
+            action.set_machine(uid, engine_configured=True)
+        case s.InitSwarm(_, uid, server_id, advertise):
+            _init_swarm(action, uid, server_id, advertise)
+        case s.JoinNode(_, uid, advertise, managers, leave_first):
+            host = logins.open(uid)
+            token = action.swarm.join_token("manager" if isinstance(step, s.JoinManager) else "worker")
+            if isinstance(step, s.JoinManager):
+                action.cloud.update_server_metadata(step.server_id, {SWARM_STARTED: "started"})
+            if leave_first:
+                host.swarm_leave(force=True)
+            host.swarm_join(list(managers), token, advertise)
+            if isinstance(step, s.JoinManager):
+                action.objects.event(action.resource, Reason.CREATED, f"manager {step.machine.server_name(action.name)} has joined")
+        case _:
+            raise AssertionError(f"no way to perform {step}")
+
+
+def _init_swarm(action: Action, machine_uid: str, server_id: str, advertise: str) -> None:
+    wanted, host = action.spec.swarm, action.gathered.logins.open(machine_uid)
+    action.cloud.update_server_metadata(server_id, {SWARM_STARTED: "started"})
+    init = SwarmInit(advertise, tuple(wanted.default_addr_pools), wanted.subnet_size, wanted.data_path_port, wanted.task_history_limit)
+    try:
+        node_id = host.swarm_init(init)
+    except ExternalError as error:
+        # Part of a swarm already: an earlier answer was lost. The next observation shows it.
+        if error.kind is ErrorKind.CONFLICT:
+            return
+        raise
+    action.set_machine(machine_uid, node_id=node_id, engine_configured=True)
+    action.objects.event(action.resource, Reason.CREATED, f"swarm, first manager {advertise}")

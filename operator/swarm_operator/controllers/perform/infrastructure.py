@@ -1,0 +1,112 @@
+"""Network, subnet, router, security group, key pair, Secrets: made, and removed with all that is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from swarm_operator.api.cluster_status import OrphanKind
+from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap.keys import new_ssh_keypair
+from swarm_operator.bootstrap.tls import PemPair, issue, new_ca
+from swarm_operator.controllers.cluster_act import Action
+from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, SSH_PUBLIC, ssh_secret_name, tls_secret_name
+from swarm_operator.controllers.perform.registry import described, known_id, made_infrastructure, performs
+from swarm_operator.domain.cluster import steps as s
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import (
+    keypair_name,
+    object_name,
+)
+
+
+@performs(s.EnsureSecrets, s.CreateNetwork, s.CreateSubnet, s.CreateRouter, s.AddRouterInterface, s.CreateSecurityGroup, s.AddRule, s.EnsureKeyPair)
+def _infrastructure(action: Action, step: s.Step) -> None:
+    name, facts = object_name(action.name, action.uid), action.status.infrastructure
+    match step:
+        case s.EnsureSecrets():
+            _ensure_secrets(action, step)
+        case s.CreateNetwork(mtu):
+            made = action.cloud.create_network(name, described(action, "network"), mtu)
+            made_infrastructure(action, "network", made, network_id=made)
+        case s.CreateSubnet(cidr, dns):
+            made = action.cloud.create_subnet(name, described(action, "subnet"), known_id(facts.network_id, "network"), cidr, dns)
+            made_infrastructure(action, "subnet", made, subnet_id=made)
+        case s.CreateRouter(external):
+            made = action.cloud.create_router(name, described(action, "router"), external)
+            made_infrastructure(action, "router", made, router_id=made)
+        case s.AddRouterInterface():
+            action.cloud.add_router_interface(known_id(facts.router_id, "router"), known_id(facts.subnet_id, "subnet"))
+        case s.CreateSecurityGroup():
+            made = action.cloud.create_security_group(name, described(action, "security-group"))
+            made_infrastructure(action, "security group", made, security_group_ids=[made])
+        case s.AddRule(rule):
+            action.cloud.create_security_rule(known_id(next(iter(facts.security_group_ids), None), "security group"), rule)
+        case s.EnsureKeyPair(replace):
+            public = action.gathered.secrets.ssh_public
+            if public is None:
+                raise ExternalError(
+                    ErrorKind.INVALID, "openstack", f"Secret {ssh_secret_name(action.name)!r} has no key {SSH_PUBLIC}", reason=Reason.SECRET_NOT_FOUND
+                )
+            if replace:
+                action.cloud.delete_keypair(keypair_name(action.uid))
+            action.cloud.create_keypair(keypair_name(action.uid), public)
+            made_infrastructure(action, "key pair", keypair_name(action.uid), key_name=keypair_name(action.uid))
+        case _:
+            raise AssertionError(f"no way to perform {step}")
+
+
+@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort, s.RemoveFinalizer)
+def _remove(action: Action, step: s.Step) -> None:
+    cloud = action.cloud if not isinstance(step, s.RemoveFinalizer) else None
+    match step:
+        case s.RemoveFinalizer():
+            action.resource = action.objects.set_finalizer(action.resource, False)
+            action.released = True
+            return
+        case s.RemoveRule(evidence) if cloud is not None:
+            cloud.delete_security_rule(evidence.value[0])
+        case s.RemoveRouterInterface(router_id, evidence) if cloud is not None:
+            cloud.remove_router_interface(router_id, evidence.value)
+        case s.DeleteOrphan(orphan, evidence, called) if cloud is not None:
+            ways: dict[OrphanKind, Callable[[str], None]] = {
+                "server": cloud.delete_server,
+                "port": cloud.delete_port,
+                "floating-ip": cloud.delete_floating_ip,
+                "security-group": cloud.delete_security_group,
+                "volume": cloud.delete_volume,
+            }
+            ways[orphan](evidence.value)
+            action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
+        case s.DeleteKeyPair(evidence) if cloud is not None:
+            cloud.delete_keypair(evidence.value)
+        case s.DeleteInfrastructure(kind, evidence, because) if cloud is not None:
+            delete = {
+                "floating-ip": cloud.delete_floating_ip,
+                "router": cloud.delete_router,
+                "port": cloud.delete_port,
+                "subnet": cloud.delete_subnet,
+                "network": cloud.delete_network,
+                "security-group": cloud.delete_security_group,
+                "volume": cloud.delete_volume,
+            }[kind]
+            delete(evidence.value)
+            action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")
+        case _:
+            raise AssertionError(f"no way to perform {step}")
+
+
+def _ensure_secrets(action: Action, step: s.EnsureSecrets) -> None:
+    contents, now = action.gathered.secrets, action.clock.now()
+    if step.ssh:
+        pair = new_ssh_keypair()
+        data = action.objects.ensure_secret(action.resource, ssh_secret_name(action.name), {SSH_PRIVATE: pair.private, SSH_PUBLIC: pair.public.encode()})
+        contents.ssh_private, contents.ssh_public = data[SSH_PRIVATE], data[SSH_PUBLIC].decode().strip()
+    if step.tls:
+        authority = new_ca(f"swarm {action.name}", now)
+        client = issue(authority, "swarm-operator", (), "client", now)
+        fresh = {"ca.pem": authority.cert, "ca-key.pem": authority.key, "cert.pem": client.cert, "key.pem": client.key}
+        contents.tls = action.objects.ensure_secret(action.resource, tls_secret_name(action.name), fresh)
+    elif step.renew_client and contents.tls is not None:
+        client = issue(PemPair(contents.tls["ca.pem"], contents.tls["ca-key.pem"]), "swarm-operator", (), "client", now)
+        contents.tls = {**contents.tls, "cert.pem": client.cert, "key.pem": client.key}
+        action.objects.update_secret(action.resource, tls_secret_name(action.name), contents.tls)

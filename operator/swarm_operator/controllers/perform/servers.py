@@ -1,0 +1,108 @@
+"""Servers, their ports and floating IPs, and the rungs of repair."""
+
+from __future__ import annotations
+
+from swarm_operator.api.cluster_status import MachinePhase
+from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
+from swarm_operator.controllers.cluster_act import Action
+from swarm_operator.controllers.cluster_quota import FLOATING_IP_NEEDS, PORT_NEEDS, check_quota, note_taken, server_needs
+from swarm_operator.controllers.cluster_repair import repair
+from swarm_operator.controllers.perform.registry import described, known_id, perform, performs
+from swarm_operator.domain.cloud import ServerRequest
+from swarm_operator.domain.cluster import steps as s
+from swarm_operator.domain.cluster.machines import machine_spec
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import (
+    JOIN_MANAGER,
+    JOIN_TOKEN,
+    description,
+    port_part,
+    server_metadata,
+)
+
+
+@performs(s.ExposeJoinToken, s.CreatePort, s.CreateServer, s.DeleteServer, s.EnsureFloatingIP)
+def _server(action: Action, step: s.Step) -> None:
+    match step:
+        case s.ExposeJoinToken():
+            action.status = action.status.model_copy(update={"join": action.status.join.model_copy(update={"token_exposed": True})})
+            action.write_status()
+        case s.CreatePort(machine):
+            facts, uid = action.status.infrastructure, machine.uid(action.uid)
+            network, subnet = known_id(facts.network_id, "network"), known_id(facts.subnet_id, "subnet")
+            described = description(action.uid, action.name, port_part(uid))
+            check_quota(action, f"port for {machine.server_name(action.name)}", PORT_NEEDS)
+            made = action.cloud.create_port(machine.server_name(action.name), described, network, subnet, tuple(facts.security_group_ids))
+            note_taken(action, PORT_NEEDS)
+            action.objects.event(action.resource, Reason.CREATED, f"port {made} for {machine.server_name(action.name)}")
+        case s.CreateServer():
+            _create_server(action, step)
+        case s.DeleteServer(evidence, machine_uid, reason, because):
+            action.cloud.delete_server(evidence.value.id)
+            action.set_machine(machine_uid, phase=MachinePhase.DELETING, phase_since=action.now(), message=because[:1024])
+            action.objects.event(action.resource, reason, f"server {evidence.value.name} ({evidence.value.id}) is deleted: {because}")
+        case s.EnsureFloatingIP(machine_uid, server_id, floating_ip_id):
+            _floating_ip(action, machine_uid, server_id, floating_ip_id)
+        case _:
+            raise AssertionError(f"no way to perform {step}")
+
+
+@performs(s.Repair)
+def _repair(action: Action, step: s.Repair) -> None:
+    repair(action, step, lambda join: perform(action, join))
+
+
+def _create_server(action: Action, step: s.CreateServer) -> None:
+    machine, uid, facts = step.machine, step.machine.uid(action.uid), action.status.infrastructure
+    template = machine_spec(action.spec, machine.pool)
+    try:
+        user_data = render_user_data(
+            cluster_uid=action.uid,
+            machine_uid=uid,
+            hostname=machine.server_name(action.name),
+            engine=action.spec.engine,
+            authorized_keys=action.spec.ssh.authorized_keys,
+            join=MetadataJoin() if step.join_addresses else None,
+        )
+    except ValueError as error:
+        raise ExternalError(ErrorKind.INVALID, "openstack", str(error), reason=Reason.INVALID_SPEC) from error
+    metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine)}
+    if step.join_addresses:
+        metadata |= {JOIN_MANAGER: ",".join(step.join_addresses), JOIN_TOKEN: action.swarm.join_token("worker")}
+    request = ServerRequest(
+        name=machine.server_name(action.name),
+        flavor_id=step.flavor_id,
+        image_id=step.image_id,
+        network_id=known_id(facts.network_id, "network"),
+        key_name=known_id(facts.key_name, "key pair"),
+        security_groups=tuple(facts.security_group_ids),
+        metadata=metadata,
+        user_data=user_data,
+        config_drive=template.config_drive,
+        availability_zone=template.availability_zone,
+        port_id=step.port_id,
+    )
+    needs = server_needs(action, step.flavor_id, port=step.port_id is None)
+    check_quota(action, f"server {request.name}", needs)
+    server_id = action.cloud.create_server(request)
+    note_taken(action, needs)
+    action.set_machine(uid, server_id=server_id, phase=MachinePhase.BUILDING, phase_since=action.now())
+    action.write_status()
+    action.objects.event(action.resource, Reason.CREATED, f"server {request.name} ({server_id})")
+
+
+def _floating_ip(action: Action, machine_uid: str, server_id: str, floating_ip_id: str | None) -> None:
+    ports = sorted(action.cloud.list_ports(device_id=server_id), key=lambda p: (p.network_id != action.status.infrastructure.network_id, p.id))
+    if not ports:
+        raise ExternalError(ErrorKind.CONFLICT, "openstack", f"server {server_id} has no port yet", reason=Reason.INFRASTRUCTURE_PENDING)
+    if floating_ip_id is not None:
+        action.cloud.associate_floating_ip(floating_ip_id, ports[0].id)
+        return
+    external = known_id(action.status.infrastructure.external_network_id, "external network")
+    check_quota(action, "floating IP", FLOATING_IP_NEEDS)
+    made = action.cloud.create_floating_ip(external, described(action, f"fip/{machine_uid}"), ports[0].id)
+    note_taken(action, FLOATING_IP_NEEDS)
+    action.set_machine(machine_uid, floating_ip=made.address)
+    action.write_status()
+    action.objects.event(action.resource, Reason.CREATED, f"floating IP {made.address}")

@@ -1,0 +1,119 @@
+"""Steps for things of the whole cluster: Secrets, network, security group, key pair, and the removal of what is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from swarm_operator.api.cluster_status import OrphanKind
+from swarm_operator.api.conditions import ConditionType
+from swarm_operator.domain.cloud import SecurityRule
+from swarm_operator.domain.cluster.steps.base import Step
+from swarm_operator.domain.facts import Known
+
+InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume"]
+
+
+@dataclass(frozen=True)
+class EnsureSecrets(Step):
+    """Make the Secrets `<cluster>-ssh` and `<cluster>-docker-tls` where they are missing; reissue the client certificate when it expires."""
+
+    ssh: bool
+    tls: bool
+    renew_client: bool = False
+
+
+@dataclass(frozen=True)
+class CreateNetwork(Step):
+    mtu: int | None
+
+
+@dataclass(frozen=True)
+class CreateSubnet(Step):
+    """On the network of status.infrastructure."""
+
+    cidr: str
+    dns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CreateRouter(Step):
+    external_network_id: str
+
+
+@dataclass(frozen=True)
+class AddRouterInterface(Step):
+    """The subnet of status.infrastructure to its router."""
+
+
+@dataclass(frozen=True)
+class CreateSecurityGroup(Step):
+    """An empty group; its rules follow as steps of their own."""
+
+
+@dataclass(frozen=True)
+class AddRule(Step):
+    rule: SecurityRule
+
+
+@dataclass(frozen=True)
+class RemoveRule(Step):
+    evidence: Known[tuple[str, SecurityRule]]
+
+
+@dataclass(frozen=True)
+class EnsureKeyPair(Step):
+    """Import the public half of the cluster's ssh key; `replace` first deletes the one of that name (it holds our UID) that has another key."""
+
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteInfrastructure(Step):
+    """One Neutron object of ours. `because` is for the log and the Event."""
+
+    kind: InfrastructureKind
+    evidence: Known[str]
+    because: str
+
+
+@dataclass(frozen=True)
+class DeletePort(DeleteInfrastructure):
+    """A port whose machine is certainly no more: judged on a fresh server list only, for Neutron deletes ports in use as well."""
+
+    needs_fresh_servers: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class DeleteOrphan(Step):
+    """An object of our UID that serves nothing, seen twice."""
+
+    condition: ClassVar[ConditionType] = ConditionType.ORPHANS_FOUND
+    needs_fresh_servers: ClassVar[bool] = True
+    kind: OrphanKind
+    evidence: Known[str]
+    name: str
+
+    @property
+    def lane(self) -> str:
+        return f"orphan:{self.evidence.value}"
+
+
+@dataclass(frozen=True)
+class RemoveRouterInterface(Step):
+    router_id: str
+    evidence: Known[str]
+    """The subnet's id."""
+
+
+@dataclass(frozen=True)
+class DeleteKeyPair(Step):
+    evidence: Known[str]
+
+
+@dataclass(frozen=True)
+class RemoveFinalizer(Step):
+    """The last step of a deletion: nothing of ours is left, or it is retained."""
+
+    touches_cloud: ClassVar[bool] = False
+    because: str

@@ -1,0 +1,107 @@
+"""Steps for one server: made, reached, repaired, deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from swarm_operator.api.cluster_status import Rung
+from swarm_operator.api.conditions import ConditionType
+from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster.steps.base import Step
+from swarm_operator.domain.cluster.steps.guests import JoinNode
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import MachineId
+
+
+@dataclass(frozen=True)
+class ExposeJoinToken(Step):
+    """Write status.join.tokenExposed before a token goes out."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    touches_cloud: ClassVar[bool] = False
+
+    @property
+    def lane(self) -> str:
+        return "servers"
+
+
+@dataclass(frozen=True)
+class CreatePort(Step):
+    """The port that a server is to be made with, on the subnet of status.infrastructure. The server follows in the next reconcile, once the port is listed."""
+
+    requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    needs_fresh_servers: ClassVar[bool] = True
+    machine: MachineId
+
+    @property
+    def lane(self) -> str:
+        return "servers"
+
+
+@dataclass(frozen=True)
+class CreateServer(Step):
+    """`join_addresses` (host:port of the managers) are set for join=Metadata: then the worker token is put into the metadata."""
+
+    requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    needs_fresh_servers: ClassVar[bool] = True
+    machine: MachineId
+    flavor_id: str
+    image_id: str
+    join_addresses: tuple[str, ...] = ()
+    port_id: str | None = None
+
+    @property
+    def lane(self) -> str:
+        return "servers"
+
+
+@dataclass(frozen=True)
+class DeleteServer(Step):
+    """`evidence`: the server as a complete fresh list shows it."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    needs_fresh_servers: ClassVar[bool] = True
+    evidence: Known[Server]
+    machine_uid: str
+    reason: Reason
+    because: str
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
+
+
+@dataclass(frozen=True)
+class EnsureFloatingIP(Step):
+    """A floating IP on the server's port; `floating_ip_id` is the one that exists already."""
+
+    requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
+    machine_uid: str
+    server_id: str
+    floating_ip_id: str | None
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
+
+
+@dataclass(frozen=True)
+class Repair(Step):
+    """One rung of the ladder, written into status before it is tried. `join` is what Rejoin does."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    needs_fresh_servers: ClassVar[bool] = True
+    evidence: Known[Server]
+    machine_uid: str
+    rung: Rung
+    attempts: int
+    because: str
+    join: JoinNode | None = None
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
