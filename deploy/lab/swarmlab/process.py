@@ -96,6 +96,9 @@ def start(service: Service) -> bool:
             start_new_session=True,
         )
     _pid_file(service.name).write_text(f"{child.pid}\n")
+    # exec lets its caller go before the new program's environment can be read, and until then nobody, `running` least of all, would know the process for ours.
+    while child.poll() is None and not _is_leader_of(child.pid, service.name):
+        time.sleep(0.005)
     return True
 
 
