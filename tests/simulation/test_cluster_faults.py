@@ -44,6 +44,9 @@ def test_missing_secret() -> None:
         ("cloud.create_server", failing(ErrorKind.NO_CAPACITY), "MembersUpToDate", ("False", "NoCapacity"), 30),
         ("cloud.create_server", failing(ErrorKind.FORBIDDEN), "MembersUpToDate", ("False", "Forbidden"), 30),
         ("cloud.create_server", failing(ErrorKind.UNREACHABLE), "MembersUpToDate", ("Unknown", "CloudUnreachable"), 1),
+        ("cloud.create_security_group", failing(ErrorKind.CONFLICT), "InfrastructureReady", ("False", "Conflict"), 1),
+        ("cloud.list_servers", failing(ErrorKind.TRANSIENT, reason=Reason.CLOUD_FAILING), "MembersUpToDate", ("Unknown", "CloudFailing"), 2),
+        ("cloud.list_servers", failing(ErrorKind.UNREACHABLE, "not sent", retry_after=12.0), "MembersUpToDate", ("Unknown", "CloudUnreachable"), 12),
         ("cloud.create_server", failing(ErrorKind.AMBIGUOUS), "MembersUpToDate", ("Unknown", "CloudUnreachable"), 5),
     ],
 )
@@ -338,3 +341,29 @@ def test_events_do_not_repeat_a_refused_create_early() -> None:
         world.clock.advance(2)
         assert world.condition("Ready") == ("False", "QuotaExceeded")
     assert world.faults.calls.count("cloud.create_server") == 1, "the first refusal holds the rest of the batch and the next 30 s"
+
+
+def test_failures_are_counted_by_reason_and_faults_of_servers_once() -> None:
+    world = World()
+    met: list[tuple[str, str]] = []
+    controller = world.controller(observe_failure=lambda system, reason: met.append((system, reason)))
+    drive(world, lambda: world.ready, controller)
+    assert met == []
+    world.faults.errors["cloud.list_servers"] = failing(ErrorKind.TRANSIENT)
+    controller.reconcile(KEY)
+    assert met == [("openstack", "CloudUnreachable")]
+    world.faults.errors.clear()
+    met.clear()
+    world.cloud.build_fault = "Maximum number of ports reached (413)"
+    world.scale(2)
+    drive(world, lambda: world.condition("Ready") == ("False", "QuotaExceeded"), controller)
+    controller.reconcile(KEY)
+    assert met == [("openstack", "QuotaExceeded")] and "Maximum number of ports" in world.message("Ready")
+
+
+def test_each_class_of_failure_has_its_longest_delay() -> None:
+    world = World()
+    for error, most in ((failing(ErrorKind.CONFLICT), 15.0), (failing(ErrorKind.QUOTA), 300.0), (failing(ErrorKind.TRANSIENT), 120.0)):
+        world.faults.errors["cloud.create_network"] = error
+        outcome = world.controller().reconcile(KEY)
+        assert isinstance(outcome, Retry) and outcome.maximum == most

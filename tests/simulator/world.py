@@ -20,6 +20,7 @@ from swarm_operator.engine.clock import FakeClock
 from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.ports.objects import Key, Resource
 from swarm_operator.ports.swarm import TlsMaterial
+from swarm_operator.telemetry.requests import ObserveFailure, ignore_failure
 
 KEY = Key("SwarmCluster", "default", "demo")
 UID = "0b5d7f4e-1111-2222-3333-444455556666"
@@ -80,10 +81,11 @@ class World:
     def port(self, system: str, target: object, free: frozenset[str] = frozenset()) -> Any:
         return Port(self.faults, system, target, free)
 
-    def controller(self) -> ClusterController:
+    def controller(self, observe_failure: ObserveFailure = ignore_failure) -> ClusterController:
         """A fresh process: no memory."""
         objects = self.port("kubernetes", self.objects, free=frozenset({"event"}))
-        return ClusterController(objects, SimClouds(self), self.port("hosts", SimHosts(self)), self.sessions, self.clock, guest_threads=1)
+        hosts = self.port("hosts", SimHosts(self))
+        return ClusterController(objects, SimClouds(self), hosts, self.sessions, self.clock, guest_threads=1, observe_failure=observe_failure)
 
     # --- what users and fate do
 

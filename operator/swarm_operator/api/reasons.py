@@ -34,7 +34,12 @@ class Reason(StrEnum):
     CREDENTIALS_MALFORMED = "CredentialsMalformed", "clouds.yaml in the Secret can't be parsed."
     AUTHENTICATION_FAILED = "AuthenticationFailed", "Keystone refused the credentials."
     CLOUD_UNREACHABLE = "CloudUnreachable", "An OpenStack API does not answer; retried with back-off. Nothing is destroyed meanwhile."
-    FORBIDDEN = "Forbidden", "The cloud's policy forbids the call for these credentials."
+    CLOUD_FAILING = "CloudFailing", "An OpenStack API answers with an internal error (5xx); retried with back-off. Nothing is destroyed meanwhile."
+    CONFLICT = "Conflict", "The object is in a state that forbids the call, or changed meanwhile (409); looked at again within seconds."
+    FORBIDDEN = (
+        "Forbidden",
+        "The cloud's policy forbids the call for these credentials; the message is the cloud's. Give them a role that may, or let the spec ask for less.",
+    )
     RATE_LIMITED = "RateLimited", "The cloud asked to slow down; retried after the time it named."
     QUOTA_EXCEEDED = "QuotaExceeded", "A quota of the project is used up; raise it or free resources. Retried slowly."
     NO_CAPACITY = "NoCapacity", "The cloud found no host for a server (No valid host). Retried slowly."

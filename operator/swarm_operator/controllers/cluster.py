@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -23,9 +22,11 @@ from swarm_operator.controllers.perform import perform
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide
+from swarm_operator.domain.cluster.faults import fault_reason
 from swarm_operator.domain.cluster.orphans import overdue
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.steps import CreateServer
+from swarm_operator.domain.delays import AMBIGUOUS_SETTLE_SECONDS, delay_of
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Unknown
 from swarm_operator.engine.clock import Clock
@@ -33,21 +34,8 @@ from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.ports.compute import Clouds
 from swarm_operator.ports.hosts import Hosts
 from swarm_operator.ports.objects import Key, Objects, Resource
-from swarm_operator.telemetry.requests import ObserveStep, ignore_step
+from swarm_operator.telemetry.requests import ObserveFailure, ObserveStep, ignore_failure, ignore_step
 
-AMBIGUOUS_SETTLE_SECONDS: Final = 5.0
-MINIMUM_SECONDS: Final = {
-    Reason.QUOTA_EXCEEDED: 30.0,
-    Reason.NO_CAPACITY: 30.0,
-    Reason.AUTHENTICATION_FAILED: 30.0,
-    Reason.FORBIDDEN: 30.0,
-    Reason.INVALID_SPEC: 30.0,
-    Reason.REFERENCE_NOT_FOUND: 10.0,
-    Reason.REFERENCE_AMBIGUOUS: 10.0,
-    Reason.RATE_LIMITED: 10.0,
-    Reason.SECRET_NOT_FOUND: 5.0,
-}
-"""Least seconds before the next try, by the reason of the failure; 1 for others."""
 _OF_ONE_POOL = frozenset({Reason.REFERENCE_NOT_FOUND, Reason.REFERENCE_AMBIGUOUS})
 _ON_ITS_WAY = frozenset({MachinePhase.BUILDING, MachinePhase.BOOTING, MachinePhase.JOINING, MachinePhase.DRAINING, MachinePhase.DELETING})
 
@@ -73,11 +61,12 @@ class ClusterController:
         *,
         guest_threads: int = 8,
         observe_step: ObserveStep = ignore_step,
+        observe_failure: ObserveFailure = ignore_failure,
     ) -> None:
-        """`observe_step` is told of each step that was performed or failed."""
+        """`observe_step` is told of each step that was performed or failed, `observe_failure` of each failure of the outer world."""
         self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
         self._threads = guest_threads
-        self._observe_step = observe_step
+        self._observe_step, self._observe_failure = observe_step, observe_failure
         self._memory: dict[str, _Memory] = {}
         self._lock = threading.Lock()
 
@@ -149,6 +138,7 @@ class ClusterController:
                 self._observe_step(type(step).__name__, "ok")
             for failure in action.failures:
                 self._observe_step(type(failure.step).__name__, "failed")
+            self._count(resource, action)
         if action.released:
             self._forget(resource)
             return Done()
@@ -160,6 +150,16 @@ class ClusterController:
         if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):
             memory.settle_until = self._clock.monotonic() + AMBIGUOUS_SETTLE_SECONDS
         return self._outcome(plan, action, gathered)
+
+    def _count(self, resource: Resource, action: Action) -> None:
+        """Failed reads and steps, and servers that were found in ERROR just now."""
+        for error in (*action.gathered.errors, *(f.error for f in action.failures)):
+            self._observe_failure(error.system, error.reason.value)
+        faulty = [n for n in action.status.nodes if n.phase == MachinePhase.FAILED and n.server_id is not None and n.message]
+        before = {n.machine_uid for n in parse_cluster_status(resource.status).nodes if n.phase == MachinePhase.FAILED} if faulty else set()
+        for node in faulty:
+            if node.machine_uid not in before:
+                self._observe_failure("openstack", fault_reason(node.message).value)
 
     def _tell_of_orphans(self, resource: Resource, action: Action) -> None:
         """One Event for each that status did not name before."""
@@ -175,14 +175,15 @@ class ClusterController:
                 # The refused servers are held back by their own records; the others shall not wait for them.
                 return After(plan.requeue_after)
             worst = max(action.failures, key=lambda f: _minimum(f.error.reason, f.error))
-            return Retry(f"{worst.error.reason.value}: {worst.error.message}", _minimum(worst.error.reason, worst.error))
+            return Retry(f"{worst.error.reason.value}: {worst.error.message}", _minimum(worst.error.reason, worst.error), delay_of(worst.error.reason).most)
         on_its_way = any(n.phase in _ON_ITS_WAY for n in action.status.nodes)
         if plan.failure in _OF_ONE_POOL and on_its_way and plan.requeue_after is not None:
             # One pool's flavor or image is wrong; the machines of the others shall not wait for its back-off.
             return After(max(2.0, plan.requeue_after))
         if plan.failure is not None:
             asked = max((e.retry_after or 0.0 for e in gathered.errors), default=0.0)
-            return Retry(plan.failure.value, max(asked, MINIMUM_SECONDS.get(plan.failure, 1.0)))
+            delay = delay_of(plan.failure)
+            return Retry(plan.failure.value, max(asked, delay.least), delay.most)
         return Done() if plan.requeue_after is None else After(plan.requeue_after)
 
     def _write(self, resource: Resource, status: SwarmClusterStatus, found: Sequence[Verdict]) -> None:
@@ -201,7 +202,7 @@ class ClusterController:
         )
         found = verdicts.with_failures([*parts, hold], [])
         self._write(resource, status, found)
-        return Retry(message, MINIMUM_SECONDS[Reason.INVALID_SPEC])
+        return Retry(message, delay_of(Reason.INVALID_SPEC).least)
 
     def _remembered(self, uid: str) -> _Memory:
         with self._lock:
@@ -226,7 +227,7 @@ class ClusterController:
 def _minimum(reason: Reason, error: ExternalError) -> float:
     if error.kind is ErrorKind.AMBIGUOUS:
         return AMBIGUOUS_SETTLE_SECONDS
-    return max(error.retry_after or 0.0, MINIMUM_SECONDS.get(reason, 1.0))
+    return max(error.retry_after or 0.0, delay_of(reason).least)
 
 
 def _failed(failure: StepFailure, deleting: bool) -> list[Verdict]:

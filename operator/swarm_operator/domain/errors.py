@@ -11,7 +11,7 @@ class ErrorKind(Enum):
     """Classes of failure; each has its own retry delay and condition reason."""
 
     TRANSIENT = "transient"
-    """Connection refused, timeout on a read, 5xx: retried with back-off."""
+    """Connection refused, timeout on a read, 5xx: retried with back-off. A 5xx has the reason CloudFailing: the API answers, and is broken."""
     RATE_LIMITED = "rate-limited"
     """429; `retry_after` is what the server asked for."""
     NOT_FOUND = "not-found"
@@ -20,7 +20,7 @@ class ErrorKind(Enum):
     UNAUTHORIZED = "unauthorized"
     """401 by Keystone, or TLS client certificate refused."""
     FORBIDDEN = "forbidden"
-    """403 by policy."""
+    """403 by policy (not by quota, which some services answer with 403 too)."""
     INVALID = "invalid"
     """400: the request itself is wrong; retrying the same does not help."""
     QUOTA = "quota"
@@ -37,7 +37,7 @@ _REASONS = {
     ErrorKind.TRANSIENT: Reason.CLOUD_UNREACHABLE,
     ErrorKind.RATE_LIMITED: Reason.RATE_LIMITED,
     ErrorKind.NOT_FOUND: Reason.REFERENCE_NOT_FOUND,
-    ErrorKind.CONFLICT: Reason.PROGRESSING,
+    ErrorKind.CONFLICT: Reason.CONFLICT,
     ErrorKind.UNAUTHORIZED: Reason.AUTHENTICATION_FAILED,
     ErrorKind.FORBIDDEN: Reason.FORBIDDEN,
     ErrorKind.INVALID: Reason.INVALID_SPEC,

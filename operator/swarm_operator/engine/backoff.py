@@ -17,8 +17,8 @@ K = TypeVar("K", bound=Hashable)
 class Backoff(Generic[K]):
     """Counts failures by key. Not thread safe: its owner locks.
 
-    The delay after the n-th failure in a row is uniform in [`floor`, min(`cap`, `floor` * 2**n)] seconds, or `minimum` plus at most a tenth of it where that is later:
-    a server that asked all of us to wait for 60 s is not answered by all of us at 60.0 s.
+    The delay after the n-th failure in a row is uniform in [`floor`, min(`cap`, `maximum`, `floor` * 2**n)] seconds, or `minimum` plus at most a tenth of it where that is
+    later: a server that asked all of us to wait for 60 s is not answered by all of us at 60.0 s.
     """
 
     floor: float = 1.0
@@ -30,12 +30,13 @@ class Backoff(Generic[K]):
         if not 0 < self.floor <= self.cap:
             raise ValueError("0 < floor <= cap")
 
-    def failed(self, key: K, minimum: float = 0.0) -> float:
-        """Note one more failure; seconds to wait."""
+    def failed(self, key: K, minimum: float = 0.0, maximum: float | None = None) -> float:
+        """Note one more failure; seconds to wait. `maximum`: this class of failure is looked at again by then."""
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
         # 2**n overflows a float long after it passed any cap.
-        ceiling = min(self.cap, self.floor * 2.0 ** min(failures, 64))
+        cap = self.cap if maximum is None else max(self.floor, min(self.cap, maximum))
+        ceiling = min(cap, self.floor * 2.0 ** min(failures, 64))
         delay = self.random.uniform(self.floor, ceiling)
         if delay < minimum:
             delay = minimum * self.random.uniform(1.0, 1.1)

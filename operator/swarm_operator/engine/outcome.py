@@ -19,10 +19,14 @@ class After:
 
 @dataclass(frozen=True)
 class Retry:
-    """It failed: look again after an exponential back-off with full jitter, at least `minimum` seconds (what a server asked for). `reason` is for logs and metrics."""
+    """It failed: look again after an exponential back-off with full jitter, at least `minimum` seconds (what a server asked for). `reason` is for logs and metrics.
+
+    `maximum`: the back-off of this class of failure grows no further; None: no further than the back-off's own cap. `minimum` goes before it.
+    """
 
     reason: str
     minimum: float = 0.0
+    maximum: float | None = None
 
 
 Outcome = Done | After | Retry

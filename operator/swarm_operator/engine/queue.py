@@ -103,11 +103,11 @@ class WorkQueue(Generic[K]):
             due = self._clock.monotonic() + max(0.0, seconds)
             self._schedule(key, min(due, self._due.get(key, due)))
 
-    def retry(self, key: K, minimum: float = 0.0) -> float:
+    def retry(self, key: K, minimum: float = 0.0, maximum: float | None = None) -> float:
         """`key` failed: it comes back after its back-off; seconds until then. Takes the place of an earlier `add_after`, for `minimum` may be a server's demand."""
         with self._changed:
             self._retries += 1
-            delay = self._backoff.failed(key, minimum)
+            delay = self._backoff.failed(key, minimum, maximum)
             self._schedule(key, self._clock.monotonic() + delay)
             return delay
 

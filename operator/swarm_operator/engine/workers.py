@@ -45,8 +45,8 @@ def settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
         case After(seconds):
             queue.forget(key)
             queue.add_after(key, seconds)
-        case Retry(reason, minimum):
-            delay = queue.retry(key, minimum)
+        case Retry(reason, minimum, maximum):
+            delay = queue.retry(key, minimum, maximum)
             log.info("retry in %.1f s: %s", delay, reason)
     queue.done(key)
 

@@ -67,7 +67,9 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     observe = metrics.observe_request
     sessions = ClusterSessions(ObservedSwarms(DockerSwarms(), observe), wake, clock)
     hosts = SshHosts(observe)
-    clusters = ClusterController(objects, OpenStackClouds(observe), hosts, sessions, clock, observe_step=metrics.step_performed)
+    clouds = OpenStackClouds(observe, clock=clock)
+    metrics.circuits_from(clouds.open_circuits)
+    clusters = ClusterController(objects, clouds, hosts, sessions, clock, observe_step=metrics.step_performed, observe_failure=metrics.failure_met)
     services = ServiceController(objects, sessions, clock)
 
     def reconcile(key: Key) -> Outcome:

@@ -5,7 +5,7 @@ Labels come from closed sets (kinds, outcomes, names of operations): never a nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -64,6 +64,12 @@ class Metrics:
             ["step", "result"],
             registry=self.registry,
         )
+        self._failures = Counter(
+            "swarm_operator_failure_total",
+            "Failures that reconciles of SwarmClusters met, by system and reason; faults of servers among them.",
+            ["system", "reason"],
+            registry=self.registry,
+        )
         self._events = Counter(
             "swarm_operator_events_total",
             "Kubernetes Events by their reason: what was created, deleted, replaced or corrected, and what was refused.",
@@ -92,6 +98,14 @@ class Metrics:
     def step_performed(self, step: str, result: str) -> None:
         """An `ObserveStep` for controllers."""
         self._steps.labels(step, result).inc()
+
+    def failure_met(self, system: str, reason: str) -> None:
+        """An `ObserveFailure` for controllers."""
+        self._failures.labels(system, reason).inc()
+
+    def circuits_from(self, circuits: Callable[[], Mapping[str, int]]) -> None:
+        """Ask at each scrape how many circuits are open, by service. To be called once."""
+        self.registry.register(_CircuitCollector(circuits))
 
     def event_recorded(self, kind: str, event_type: str, reason: str) -> None:
         """An Event was recorded for an object of `kind`."""
@@ -129,6 +143,23 @@ def result_of(outcome: Outcome) -> str:
             return "after"
         case Retry(reason):
             return "error" if reason == INTERNAL_ERROR else "retry"
+
+
+class _CircuitCollector(Collector):
+    """A credential that is forgotten has no circuit any more: asked, not set."""
+
+    def __init__(self, circuits: Callable[[], Mapping[str, int]]) -> None:
+        self._circuits = circuits
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "swarm_operator_openstack_circuits_open",
+            "Credentials for which an OpenStack service is left alone because it failed five times in a row; no series where there is none.",
+            labels=["service"],
+        )
+        for service, count in sorted(self._circuits().items()):
+            family.add_metric([service], count)
+        yield family
 
 
 class _EngineCollector(Collector):

@@ -43,6 +43,7 @@ def full_registry() -> CollectorRegistry:
     metrics = Metrics()
     metrics.collect_from(lambda: QueueFigures(0, 0, 0, 0, 0.0, 0.0, 0, 0), lambda: 0.0)
     metrics.lead_from("", lambda: True)
+    metrics.circuits_from(dict)
     metrics.registry.register(ObjectCollector(ObjectStates(), lambda: datetime.now(UTC), lambda: True))
     return metrics.registry
 

@@ -15,14 +15,20 @@ Observe = Callable[[str, str, str, float], None]
 """(system, operation, outcome, seconds): `system` as in ExternalError, `operation` a fixed low-cardinality name ("list_servers"), never an id; `outcome` is "ok" or the value
 of an ErrorKind, or "error" for anything else."""
 
+ObserveFailure = Callable[[str, str], None]
+"""(system, reason): a reconcile met a failure; the value of a Reason."""
+
 ObserveStep = Callable[[str, str], None]
 """(step, result): name of a step of a cluster's plan, and "ok" or "failed"."""
 
 OK = "ok"
 ERROR = "error"
 
-EXPECTED = frozenset({OK, ErrorKind.NOT_FOUND.value, ErrorKind.CONFLICT.value})
-"""Outcomes that are part of normal work: "it is not there" and "look again" are answers."""
+NOT_SENT = "not-sent"
+"""Outcome of a call that was held back by the credential's rate limit or open circuit."""
+
+EXPECTED = frozenset({OK, ErrorKind.NOT_FOUND.value, ErrorKind.CONFLICT.value, NOT_SENT})
+"""Outcomes that are part of normal work: "it is not there" and "look again" are answers; what was not sent has not failed."""
 
 
 def ignore(system: str, operation: str, outcome: str, seconds: float) -> None:
@@ -30,6 +36,10 @@ def ignore(system: str, operation: str, outcome: str, seconds: float) -> None:
 
 
 def ignore_step(step: str, result: str) -> None:
+    """Reports to nobody."""
+
+
+def ignore_failure(system: str, reason: str) -> None:
     """Reports to nobody."""
 
 

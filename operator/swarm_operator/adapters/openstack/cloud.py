@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final
 
 from swarm_operator.adapters.openstack.compute import ComputeCalls
+from swarm_operator.adapters.openstack.gate import Limits
 from swarm_operator.adapters.openstack.network import NetworkCalls
 from swarm_operator.adapters.openstack.quota import QuotaCalls
 from swarm_operator.adapters.openstack.references import ReferenceCalls
@@ -15,6 +16,7 @@ from swarm_operator.adapters.openstack.session import TIMEOUTS, ApiSession, Obse
 from swarm_operator.adapters.openstack.volume import VolumeCalls
 from swarm_operator.domain.cloud import ServerRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.engine.clock import Clock
 
 MOST_CREDENTIALS: Final = 256
 """Credentials kept at once; beyond that the one unused for longest is opened anew when it is wanted."""
@@ -34,6 +36,10 @@ class OpenStackCloud(ComputeCalls, NetworkCalls, VolumeCalls, QuotaCalls, Refere
         """See `ports.compute.Cloud`."""
         self._api.check_credentials()
 
+    def open_circuits(self) -> tuple[str, ...]:
+        """The services that are left alone for a while because they failed."""
+        return self._api.gate.open_circuits()
+
     def create_server(self, request: ServerRequest) -> str:
         """See `ports.compute.Cloud`."""
         try:
@@ -51,9 +57,16 @@ def _no_observer(system: str, operation: str, outcome: str, seconds: float) -> N
 class OpenStackClouds:
     """`ports.compute.Clouds`: one `OpenStackCloud`, and so one token and one server list, per credential."""
 
-    def __init__(self, observe: Observe = _no_observer, timeouts: tuple[float, float] = TIMEOUTS) -> None:
+    def __init__(
+        self,
+        observe: Observe = _no_observer,
+        timeouts: tuple[float, float] = TIMEOUTS,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        clock: Clock | None = None,
+    ) -> None:
         self._observe = observe
         self._timeouts = timeouts
+        self._limits, self._clock = limits, clock
         self._lock = threading.Lock()
         self._clouds: OrderedDict[str, OpenStackCloud] = OrderedDict()
 
@@ -66,8 +79,16 @@ class OpenStackClouds:
         with self._lock:
             cloud = self._clouds.get(key)
             if cloud is None:
-                cloud = self._clouds[key] = OpenStackCloud(open_session(clouds_yaml, cloud_name, cacert, self._observe, self._timeouts))
+                cloud = self._clouds[key] = OpenStackCloud(
+                    open_session(clouds_yaml, cloud_name, cacert, self._observe, self._timeouts, self._limits, self._clock)
+                )
             self._clouds.move_to_end(key)
             while len(self._clouds) > MOST_CREDENTIALS:
                 self._clouds.popitem(last=False)
             return cloud
+
+    def open_circuits(self) -> dict[str, int]:
+        """By service, how many credentials' circuits are open: the service is left alone for a while."""
+        with self._lock:
+            clouds = list(self._clouds.values())
+        return dict(Counter(service for cloud in clouds for service in cloud.open_circuits()))

@@ -16,6 +16,14 @@ ANY_PROTOCOL: Final = "any"
 """How a rule for all protocols is written in `SecurityRule.protocol`; Neutron has null."""
 
 
+def fault_text(fault: Json) -> str | None:
+    """Message and code of a server's `fault`: ERROR servers carry it (Nova API reference, "Show Server Details"). The code 500 is left out: it says nothing."""
+    message, code = fault.get("message"), fault.get("code")
+    if not message and not code:
+        return None
+    return stable(f"{message or 'no message'}" + (f" ({code})" if code not in (None, 500) else ""))
+
+
 def server(item: Json) -> Server:
     """An entry of `GET /servers/detail`. Since 2.47 Nova gives a flavor's name, not its id."""
     addresses = [address for network in (item.get("addresses") or {}).values() for address in network if address.get("version") == 4]
@@ -27,7 +35,7 @@ def server(item: Json) -> Server:
         metadata=dict(item.get("metadata") or {}),
         created=item.get("created") or "",
         task_state=item.get("OS-EXT-STS:task_state"),
-        fault=stable(fault["message"]) if fault.get("message") else None,
+        fault=fault_text(fault),
         fixed=tuple(a["addr"] for a in addresses if a.get("OS-EXT-IPS:type", "fixed") == "fixed"),
         floating=tuple(a["addr"] for a in addresses if a.get("OS-EXT-IPS:type") == "floating"),
         image_id=image.get("id"),

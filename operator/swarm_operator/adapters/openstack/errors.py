@@ -77,11 +77,13 @@ def from_response(response: requests.Response, what: str, effect: Effect) -> Ext
     status = response.status_code
     retry_after = _retry_after(response)
     kind = _kind(status, text, fault_type, retry_after, effect)
-    return external(kind, f"{what}: {text or response.reason or ''} ({status})", retry_after=retry_after)
+    reason = Reason.CLOUD_FAILING if status >= 500 and kind in (ErrorKind.TRANSIENT, ErrorKind.AMBIGUOUS) else None
+    return external(kind, f"{what}: {text or response.reason or ''} ({status})", retry_after=retry_after, reason=reason)
 
 
 def _kind(status: int, text: str, fault_type: str, retry_after: float | None, effect: Effect) -> ErrorKind:
-    if status in (400, 403, 409, 413) and (fault_type in ("OverQuota", "OverLimit") or _QUOTA.search(text)):
+    # By its words and not by the status: Neutron says 409, Nova 403 or 413, Glance 413, oslo.limit 403 and 413.
+    if 400 <= status < 500 and status not in (401, 404, 429) and (fault_type in ("OverQuota", "OverLimit") or _QUOTA.search(text)):
         return ErrorKind.QUOTA
     if fault_type in _CAPACITY_TYPES or _CAPACITY.search(text):
         return ErrorKind.NO_CAPACITY

@@ -22,12 +22,15 @@ from openstack.exceptions import ConfigException
 
 from swarm_operator import __version__
 from swarm_operator.adapters.openstack.errors import Effect, external, from_exception, from_response
+from swarm_operator.adapters.openstack.gate import CircuitOpen, Gate, Limits, Throttled
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.engine.clock import Clock
+from swarm_operator.telemetry.requests import NOT_SENT
 
 Service = Literal["identity", "compute", "network", "image", "block-storage"]
 Observe = Callable[[str, str, str, float], None]
-"""observe(system, operation, outcome, seconds): called once per call; outcome is "ok" or the value of an ErrorKind."""
+"""observe(system, operation, outcome, seconds): called once per call; outcome is "ok", the value of an ErrorKind, or "not-sent"."""
 Params = Mapping[str, str | list[str]]
 Json = dict[str, Any]
 
@@ -49,9 +52,15 @@ class ApiSession:
     """
 
     def __init__(
-        self, region: CloudRegion, observe: Observe, ca_directory: tempfile.TemporaryDirectory[str] | None, timeouts: tuple[float, float] = TIMEOUTS
+        self,
+        region: CloudRegion,
+        observe: Observe,
+        ca_directory: tempfile.TemporaryDirectory[str] | None,
+        timeouts: tuple[float, float] = TIMEOUTS,
+        gate: Gate | None = None,
     ) -> None:
         self._region = region
+        self.gate = gate if gate is not None else Gate()
         self._observe = observe
         self._ca_directory = ca_directory  # removed with this object
         self._timeouts = timeouts
@@ -94,20 +103,21 @@ class ApiSession:
         with self._observed(operation):
             # Token and endpoint first: a failure there is never a write in doubt.
             self._authenticate(what)
-            try:
-                adapter = self._adapter(service)
-                url = self._path(service, adapter, path)
-            except Exception as error:
-                raise from_exception(error, what, Effect.READ) from error
-            try:
-                response = adapter.request(
-                    url, method, json=json, params=params, microversion=microversion, raise_exc=False, connect_retries=0, status_code_retries=0, log=False
-                )
-            except Exception as error:
-                raise from_exception(error, what, effect) from error
-            if response.status_code >= 400 and response.status_code not in accept:
-                raise from_response(response, what, effect)
-            return response
+            with self.gate.passing(service, what):
+                try:
+                    adapter = self._adapter(service)
+                    url = self._path(service, adapter, path)
+                except Exception as error:
+                    raise from_exception(error, what, Effect.READ) from error
+                try:
+                    response = adapter.request(
+                        url, method, json=json, params=params, microversion=microversion, raise_exc=False, connect_retries=0, status_code_retries=0, log=False
+                    )
+                except Exception as error:
+                    raise from_exception(error, what, effect) from error
+                if response.status_code >= 400 and response.status_code not in accept:
+                    raise from_response(response, what, effect)
+                return response
 
     def call_json(self, service: Service, method: str, path: str, **keywords: Any) -> Json:
         """`call`, and the JSON object that it answers. A body that is none raises TRANSIENT (AMBIGUOUS after a create: it was carried out and its id is lost)."""
@@ -154,15 +164,16 @@ class ApiSession:
             query = _query(following)
 
     def _authenticate(self, what: str) -> None:
-        try:
-            self._open().get_token()
-        except Exception as error:
-            failure = from_exception(error, what, Effect.READ)
-            if failure.kind is ErrorKind.UNAUTHORIZED:
-                failure = external(ErrorKind.UNAUTHORIZED, "Keystone refused the credentials")
-            elif failure.kind is ErrorKind.NOT_FOUND:
-                failure = external(ErrorKind.INVALID, "clouds.yaml: there is no Identity API at auth_url", reason=Reason.CREDENTIALS_MALFORMED)
-            raise failure from error
+        with self.gate.passing("identity", what, counted=False):  # mostly the token is at hand and nothing is sent
+            try:
+                self._open().get_token()
+            except Exception as error:
+                failure = from_exception(error, what, Effect.READ)
+                if failure.kind is ErrorKind.UNAUTHORIZED:
+                    failure = external(ErrorKind.UNAUTHORIZED, "Keystone refused the credentials")
+                elif failure.kind is ErrorKind.NOT_FOUND:
+                    failure = external(ErrorKind.INVALID, "clouds.yaml: there is no Identity API at auth_url", reason=Reason.CREDENTIALS_MALFORMED)
+                raise failure from error
 
     def _open(self) -> Session:
         with self._lock:
@@ -217,6 +228,8 @@ class _Observed:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         outcome = "ok" if error is None else error.kind.value if isinstance(error, ExternalError) else "error"
+        if isinstance(error, (CircuitOpen, Throttled)):
+            outcome = NOT_SENT
         self._observe("openstack", self._operation, outcome, time.monotonic() - self._begun)
 
 
@@ -228,7 +241,15 @@ def _query(href: str) -> dict[str, str | list[str]]:
     return query
 
 
-def open_session(clouds_yaml: bytes, cloud_name: str, cacert: bytes | None, observe: Observe, timeouts: tuple[float, float] = TIMEOUTS) -> ApiSession:
+def open_session(
+    clouds_yaml: bytes,
+    cloud_name: str,
+    cacert: bytes | None,
+    observe: Observe,
+    timeouts: tuple[float, float] = TIMEOUTS,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
+    clock: Clock | None = None,
+) -> ApiSession:
     """A session for one entry of clouds.yaml (openstacksdk documentation, "Configuring OpenStack SDK Applications"). No call is made; no file or environment variable of
     the user is read. Raises INVALID with reason CloudNotFound or CredentialsMalformed."""
     clouds = _parse(clouds_yaml)
@@ -250,7 +271,7 @@ def open_session(clouds_yaml: bytes, cloud_name: str, cacert: bytes | None, obse
         raise _malformed(str(error)) from error
     except Exception as error:  # auth plugin loaders raise many kinds for options that are missing or of the wrong type
         raise _malformed(f"{type(error).__name__}: {error}") from error
-    return ApiSession(region, observe, directory, timeouts)
+    return ApiSession(region, observe, directory, timeouts, Gate(limits, clock))
 
 
 def _parse(clouds_yaml: bytes) -> dict[str, Any]:

@@ -11,11 +11,12 @@ _CAP_SECONDS = 300.0
 
 
 def fault_reason(fault: str | None) -> Reason:
-    """The class of Nova's fault text. "No valid host" is the scheduler's (nova.exception.NoValidHost); quota faults name the word."""
+    """The class of Nova's fault text, to which the adapter adds the fault's code. "No valid host" is the scheduler's (nova.exception.NoValidHost); quota faults name the word,
+    or have the code 413 of Nova's OverQuota and PortLimitExceeded, which may come only after the POST was accepted."""
     text = (fault or "").lower()
-    if "no valid host" in text:
+    if "no valid host" in text or "not enough hosts" in text:
         return Reason.NO_CAPACITY
-    if "quota" in text or "exceeds" in text:
+    if "quota" in text or "exceeds" in text or "over limit" in text or text.endswith("(413)"):
         return Reason.QUOTA_EXCEEDED
     return Reason.SERVER_FAILED
 

@@ -39,9 +39,21 @@ _ON_COURSE = frozenset(
         Reason.NODES_DRAINING,
         Reason.NOT_EVALUATED,
         Reason.PROGRESSING,
+        Reason.CONFLICT,
     }
 )
 """Reasons of work that goes its way: a failure elsewhere says more than they do."""
+_BLIND = frozenset(
+    {
+        Reason.CLOUD_UNREACHABLE,
+        Reason.CLOUD_FAILING,
+        Reason.RATE_LIMITED,
+        Reason.NOT_EVALUATED,
+        Reason.MANAGER_UNREACHABLE,
+        Reason.INTERNAL_ERROR,
+    }
+)
+"""Reasons for which nothing is known, not even that something is wrong."""
 _SUMMED_UP = (ConditionType.CREDENTIALS_VALID, ConditionType.INFRASTRUCTURE_READY, ConditionType.MANAGERS_QUORATE, ConditionType.MEMBERS_UP_TO_DATE)
 
 
@@ -51,8 +63,7 @@ def verdict(kind: ConditionType, status: ConditionStatus, reason: Reason, messag
 
 def of_unknown(kind: ConditionType, fact: Unknown) -> Verdict:
     """Unknown where we could not look, False where the answer was a refusal."""
-    blind = fact.reason in (Reason.CLOUD_UNREACHABLE, Reason.RATE_LIMITED, Reason.NOT_EVALUATED, Reason.MANAGER_UNREACHABLE, Reason.INTERNAL_ERROR)
-    return verdict(kind, "Unknown" if blind else "False", fact.reason, fact.message)
+    return verdict(kind, "Unknown" if fact.reason in _BLIND else "False", fact.reason, fact.message)
 
 
 def credentials(fact: Fact[None]) -> Verdict:
