@@ -10,6 +10,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.managers import out_of_raft
 from swarm_operator.domain.cluster.membership import stale
@@ -82,7 +83,9 @@ def swarm_settings(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:
 def remove_machines(
     spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, remove: Sequence[Machine], remediation: Remediation, now: datetime
 ) -> Removal:
-    """Drain, remove from the swarm, delete. Workers that may be members go only with the swarm's own view at hand. Highest slot first."""
+    """Drain, remove from the swarm, delete. Workers that may be members go only with the swarm's own view at hand. Highest slot first. A healthy one begins to drain only
+    where the disruption budget lets a scale-down go on."""
+    budget = _budget(spec, observation, table, remove, remediation)
     steps: list[Step] = [DeleteServer(s, f"surplus-{s.value.id}", Reason.DELETED, "made twice") for s in table.surplus if s.value.task_state != "deleting"]
     draining: list[str] = []
     for machine in sorted(remove, key=lambda m: (m.id.role, m.id.pool, -m.id.slot, m.id.incarnation)):
@@ -104,13 +107,24 @@ def remove_machines(
             continue
         evidence = Known(node)
         since = times.age(node.labels.get(NODE_LABEL_DRAINED), now)
+        name = machine.id.server_name(observation.name)
         if node.availability != "drain" or since is None:
+            if failure is None and budget.refusal(machine, Actor.SCALE_DOWN, name):
+                continue
             steps.append(DrainNode(evidence, times.stamp(now), because))
         elif _drained(observation, node) or since >= spec.drain_timeout_seconds:
             steps += [RemoveNode(evidence, machine.uid, because), delete]
         if not steps or steps[-1] is not delete:
-            draining.append(machine.id.server_name(observation.name))
+            draining.append(name)
     return Removal(tuple(steps), tuple(draining))
+
+
+def _budget(spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, remove: Sequence[Machine], remediation: Remediation) -> Budget:
+    """What remediation has left."""
+    if remediation.budget is not None:
+        return remediation.budget
+    leaving = {m.uid for m in remove} - remediation.failures.keys()
+    return assess_budget(spec, observation, table, failed=remediation.failures.keys(), leaving=leaving)
 
 
 def _drained(observation: ClusterObservation, node: Node) -> bool:

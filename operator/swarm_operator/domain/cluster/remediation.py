@@ -14,13 +14,14 @@ from swarm_operator.api.cluster_status import MachinePhase, Rung, SwarmClusterSt
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.guests import is_up
 from swarm_operator.domain.cluster.ladder import NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.quorum import is_quorate, may_be_disturbed, raft_members
+from swarm_operator.domain.quorum import is_quorate
 from swarm_operator.domain.swarm import Node, SwarmView
 
 SKIP_ANNOTATION = "swarmops.io/skip-remediation"
@@ -44,13 +45,14 @@ class Failure:
 @dataclass(frozen=True)
 class Remediation:
     """`replace`: UIDs of the machines whose replacement may begin now. `repairs`: the rungs to try now, by machine UID. `failures` by machine UID, chosen or not.
-    `wake_in`: seconds until the next one is due."""
+    `wake_in`: seconds until the next one is due. `budget`: what it left of the disruption budget; None where nothing was chosen, because nothing may be."""
 
     replace: frozenset[str]
     failures: dict[str, Failure]
     verdict: Verdict
     wake_in: float | None = None
     repairs: dict[str, NextRung] = field(default_factory=dict)
+    budget: Budget | None = None
 
 
 def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> Remediation:
@@ -71,23 +73,21 @@ def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     if total and 100 * len(budgeted) > spec.remediation.max_unhealthy_percent * total:
         text = f"{len(budgeted)} of {total} machines are unhealthy, more than {spec.remediation.max_unhealthy_percent} %"
         return Remediation(never_worked, failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), _wake(failures))
-    in_flight = sorted(m.id for m in machines if _in_flight(m, failures))
+    budget = assess_budget(spec, observation, table, failed=failures.keys())
     due = sorted(
         (f for f in failures.values() if f.budgeted and f.due_in <= 0 and f.machine.id.server_name(observation.name) not in skipped),
         key=lambda f: (of_this_failure(f.machine) is None, not f.machine.gone, f.machine.id),
     )
-    free = spec.remediation.max_concurrent - len(in_flight)
-    manager_busy = any(m.role == "Manager" for m in in_flight)
+    in_flight = budget.counted(Actor.REMEDIATION)
     replace, repairs, waits = set(never_worked), {}, []
     for failure in due:
-        machine = failure.machine
-        if free <= 0 or (machine.id.role == "Manager" and manager_busy):
-            continue
+        machine, name = failure.machine, failure.machine.id.server_name(observation.name)
+        if budget.free(Actor.REMEDIATION) <= 0:
+            break
         chosen = _next(spec, observation, view.value, failure, now)
-        if chosen is None:
+        if budget.refusal(machine, Actor.REMEDIATION, name, replaced=chosen.rung in (None, Rung.REPLACE)):
             continue
-        free -= 1
-        manager_busy = manager_busy or machine.id.role == "Manager"
+        budget = budget.take(machine, Actor.USER if failure.asked_for else Actor.REMEDIATION, name)
         if chosen.rung is Rung.REPLACE:
             replace.add(machine.uid)
         elif chosen.rung is None:
@@ -95,10 +95,10 @@ def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         else:
             repairs[machine.uid] = chosen
     wake = min([w for w in (_wake(failures), *waits) if w is not None], default=None)
-    if in_flight and spec.remediation.max_concurrent <= len(in_flight):
-        text = f"{in_flight[0].pool or 'manager'}-{in_flight[0].slot} is being replaced"
-        return Remediation(frozenset(replace), failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), wake)
-    return Remediation(frozenset(replace), failures, _verdict("True", Reason.AS_EXPECTED, ""), wake, repairs)
+    if in_flight and len(in_flight) >= spec.remediation.max_concurrent:
+        text = f"{in_flight[0].name} is being replaced: {len(in_flight)} of at most {spec.remediation.max_concurrent}"
+        return Remediation(frozenset(replace), failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), wake, budget=budget)
+    return Remediation(frozenset(replace), failures, _verdict("True", Reason.AS_EXPECTED, ""), wake, repairs, budget)
 
 
 def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, now: datetime) -> list[Machine]:
@@ -115,23 +115,14 @@ def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, 
     return found if is_quorate(swarm.nodes) else []
 
 
-def _next(spec: SwarmClusterSpec, observation: ClusterObservation, view: SwarmView, failure: Failure, now: datetime) -> NextRung | None:
-    """The next rung, or None where the quorum does not allow it."""
+def _next(spec: SwarmClusterSpec, observation: ClusterObservation, view: SwarmView, failure: Failure, now: datetime) -> NextRung:
+    """The next rung, whether the budget allows it or not."""
     machine = failure.machine
-    node = machine.member
-    if failure.asked_for or node is None:
-        chosen = NextRung(Rung.REPLACE)
-    else:
-        last = of_this_failure(machine)
-        elapsed = times.age(last.since, now) if last is not None else None
-        chosen = next_rung(machine, observation.guest(machine.uid), view.swarm_id, spec.remediation.rung_seconds, elapsed)
-    if node is not None and machine.id.role == "Manager":
-        members = raft_members(view.nodes)
-        if len(members) < 3 and any(n.id == node.id for n in members):
-            return None  # the only one, or one of two on the way between one and three
-        if chosen.rung not in (None, Rung.REPLACE) and not may_be_disturbed(view.nodes, node):
-            return None
-    return chosen
+    if failure.asked_for or machine.member is None:
+        return NextRung(Rung.REPLACE)
+    last = of_this_failure(machine)
+    elapsed = times.age(last.since, now) if last is not None else None
+    return next_rung(machine, observation.guest(machine.uid), view.swarm_id, spec.remediation.rung_seconds, elapsed)
 
 
 def _named(observation: ClusterObservation, annotation: str) -> frozenset[str]:
@@ -144,15 +135,6 @@ def _verdict(status: str, reason: Reason, message: str) -> Verdict:
 
 def _wake(failures: dict[str, Failure]) -> float | None:
     return min((f.due_in for f in failures.values() if f.due_in > 0), default=None)
-
-
-def _in_flight(machine: Machine, failures: dict[str, Failure]) -> bool:
-    """A replacement that is not a member yet, and has not itself failed; or a failed server that is still going."""
-    if machine.uid in failures:
-        return False
-    if machine.being_deleted and not machine.gone:
-        return machine.record is not None and machine.record.node_id is not None and machine.drained_at is None
-    return machine.id.incarnation > 1 and isinstance(machine.node, Known) and machine.node.value is None and not machine.gone
 
 
 def _quorate_since(status: SwarmClusterStatus) -> str | None:
