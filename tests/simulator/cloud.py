@@ -134,6 +134,7 @@ class SimCloud:
             fault=server.fail_with if status == "ERROR" else None,
             fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
+            availability_zone=server.request.availability_zone,
         )
 
     def list_servers(self, cluster_uid: str, *, fresh: bool = False) -> tuple[Server, ...]:

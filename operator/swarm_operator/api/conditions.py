@@ -35,7 +35,10 @@ class ConditionType(StrEnum):
     INFRASTRUCTURE_READY = "InfrastructureReady", "Network, security groups, key pair and floating IPs exist as declared."
     MANAGERS_QUORATE = "ManagersQuorate", "A majority of the managers answers and there is a leader, so the swarm can be changed."
     MEMBERS_UP_TO_DATE = "MembersUpToDate", "As many servers as declared are ready nodes of the swarm."
-    REMEDIATION_ALLOWED = "RemediationAllowed", "A failed machine would be replaced now; False when too many are unhealthy at once."
+    REMEDIATION_ALLOWED = (
+        "RemediationAllowed",
+        "Failed machines are repaired and replaced; False while that is frozen: too many at once, a whole zone, or the operator is cut off.",
+    )
     DELETION_BLOCKED = "DeletionBlocked", "The object is being deleted and something in the cloud stands in the way."
     ORPHANS_FOUND = "OrphansFound", "Objects in the cloud carry the cluster's UID and serve no part of it; the message and `status.orphans` name them."
     # SwarmService

@@ -25,6 +25,7 @@ class Server:
     image_id: str | None = None
     flavor: str | None = None
     security_groups: tuple[str, ...] = ()
+    availability_zone: str | None = None
 
 
 @dataclass(frozen=True)

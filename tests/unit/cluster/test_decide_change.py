@@ -113,7 +113,8 @@ def test_only_one_is_replaced_at_a_time() -> None:
     before = status(*(record(m, MachinePhase.DOWN if m.slot == 2 else MachinePhase.BOOTING, since=500) for m in machines))
     plan = decide(wanted, before, observation(wanted, [*map(server, machines)], nodes), NOW)
     assert removed(plan) == []
-    assert next(v.reason for v in plan.verdicts if v.type == "RemediationAllowed") is Reason.BUDGET_EXHAUSTED
+    allowed = next(v for v in plan.verdicts if v.type == "RemediationAllowed")
+    assert allowed.status == "True" and allowed.message == "demo-web-1-2 is being replaced: 1 of at most 1"
 
 
 def test_policy_none_replaces_no_member() -> None:

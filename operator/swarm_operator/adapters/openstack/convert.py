@@ -41,6 +41,7 @@ def server(item: Json) -> Server:
         image_id=image.get("id"),
         flavor=flavor.get("original_name") or flavor.get("id"),
         security_groups=tuple(dict.fromkeys(group["name"] for group in item.get("security_groups") or [])),
+        availability_zone=item.get("OS-EXT-AZ:availability_zone") or None,
     )
 
 

@@ -1,12 +1,13 @@
 """Which machines have failed, and what is done for them now: the next rung of the ladder (`ladder`), the last of which is the replacement.
 
-Evidence: the swarm's own view (a manager answers and the swarm is quorate) and Nova's must both be known. Clocks run from the later of the machine's own time and the
-time since when the managers have been quorate: while we could not see the swarm, nobody's grace ran out (Gardener MCM resets its clocks likewise).
+Evidence: the swarm's own view (a manager answers and the swarm is quorate) and Nova's must both be known. Clocks run from the latest of the machine's own time, the time
+since when the managers have been quorate, and the time since when repairs have been allowed: while we could not see, or held back (`storm`), nobody's grace ran out (Gardener
+MCM resets its clocks likewise).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -20,6 +21,7 @@ from swarm_operator.domain.cluster.guests import is_up
 from swarm_operator.domain.cluster.ladder import NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.storm import Storm, find_storm
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.quorum import is_quorate
 from swarm_operator.domain.swarm import Node, SwarmView
@@ -27,7 +29,7 @@ from swarm_operator.domain.swarm import Node, SwarmView
 SKIP_ANNOTATION = "swarmops.io/skip-remediation"
 """On a SwarmCluster: `true`, or names of machines (comma separated) that are left alone."""
 REMEDIATE_ANNOTATION = "swarmops.io/remediate"
-"""On a SwarmCluster: names of machines (comma separated) that are replaced even though they are healthy."""
+"""On a SwarmCluster: names of machines (comma separated) that are replaced: healthy ones, and failed ones at once, even while repairs are frozen."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +61,25 @@ def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     """Pure; see the module."""
     machines = [m for role, pool, _ in pools(spec) for m in current(table.of(role, pool))]
     failures = {m.uid: f for m in machines if not m.being_deleted for f in [_failure_of(spec, status, observation, m, now)] if f is not None}
+    unhealthy = frozenset(f.machine.uid for f in failures.values() if f.budgeted and not f.machine.joined)
+    storm = find_storm(spec, observation, machines, unhealthy)
+    if storm is not None and storm.blind:
+        return Remediation(frozenset(), failures, _verdict("False", storm.reason, storm.message))
     view = observation.swarm
-    if not isinstance(view, Known) or not is_quorate(view.value.nodes):
-        return Remediation(frozenset(), failures, _verdict("False", Reason.MANAGER_UNREACHABLE, "the swarm's own view is not known"))
-    total = sum(replicas for _, _, replicas in pools(spec))
+    assert isinstance(view, Known)
     skipped = _named(observation, SKIP_ANNOTATION)
-    budgeted = [f for f in failures.values() if f.budgeted and not f.asked_for]
     never_worked = frozenset(f.machine.uid for f in failures.values() if not f.budgeted and f.due_in <= 0)
     if spec.remediation.policy == "None":
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, "spec.remediation.policy is None"), _wake(failures))
     if "true" in skipped:
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, f"the annotation {SKIP_ANNOTATION} is set"), _wake(failures))
-    if total and 100 * len(budgeted) > spec.remediation.max_unhealthy_percent * total:
-        text = f"{len(budgeted)} of {total} machines are unhealthy, more than {spec.remediation.max_unhealthy_percent} %"
-        return Remediation(never_worked, failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), _wake(failures))
     budget = assess_budget(spec, observation, table, failed=failures.keys())
     due = sorted(
-        (f for f in failures.values() if f.budgeted and f.due_in <= 0 and f.machine.id.server_name(observation.name) not in skipped),
+        (f for f in failures.values() if _is_due(f, storm) and f.machine.id.server_name(observation.name) not in skipped),
         key=lambda f: (of_this_failure(f.machine) is None, not f.machine.gone, f.machine.id),
     )
     in_flight = budget.counted(Actor.REMEDIATION)
-    replace, repairs, waits = set(never_worked), {}, []
+    replaced, repairs, waits = set(never_worked), {}, []
     for failure in due:
         machine, name = failure.machine, failure.machine.id.server_name(observation.name)
         if budget.free(Actor.REMEDIATION) <= 0:
@@ -89,16 +89,24 @@ def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
             continue
         budget = budget.take(machine, Actor.USER if failure.asked_for else Actor.REMEDIATION, name)
         if chosen.rung is Rung.REPLACE:
-            replace.add(machine.uid)
+            replaced.add(machine.uid)
         elif chosen.rung is None:
             waits.append(chosen.wait)
         else:
             repairs[machine.uid] = chosen
     wake = min([w for w in (_wake(failures), *waits) if w is not None], default=None)
-    if in_flight and len(in_flight) >= spec.remediation.max_concurrent:
-        text = f"{in_flight[0].name} is being replaced: {len(in_flight)} of at most {spec.remediation.max_concurrent}"
-        return Remediation(frozenset(replace), failures, _verdict("False", Reason.BUDGET_EXHAUSTED, text), wake, budget=budget)
-    return Remediation(frozenset(replace), failures, _verdict("True", Reason.AS_EXPECTED, ""), wake, repairs, budget)
+    if storm is not None:
+        found = _verdict("False", storm.reason, storm.message)
+    elif len(in_flight) >= spec.remediation.max_concurrent:
+        found = _verdict("True", Reason.PROGRESSING, f"{in_flight[0].name} is being replaced: {len(in_flight)} of at most {spec.remediation.max_concurrent}")
+    else:
+        found = _verdict("True", Reason.AS_EXPECTED, "")
+    return Remediation(frozenset(replaced), failures, found, wake, repairs, budget)
+
+
+def _is_due(failure: Failure, storm: Storm | None) -> bool:
+    """While repairs are frozen, only what a person asks for is done."""
+    return failure.budgeted and failure.due_in <= 0 and (storm is None or failure.asked_for)
 
 
 def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, now: datetime) -> list[Machine]:
@@ -137,14 +145,19 @@ def _wake(failures: dict[str, Failure]) -> float | None:
     return min((f.due_in for f in failures.values() if f.due_in > 0), default=None)
 
 
-def _quorate_since(status: SwarmClusterStatus) -> str | None:
-    return next((c.last_transition_time for c in status.conditions if c.type == ConditionType.MANAGERS_QUORATE.value and c.status == "True"), None)
-
-
 def _elapsed(status: SwarmClusterStatus, since: str | None, now: datetime) -> float:
-    """Seconds since the later of `since` and the quorate time; 0 where either is unknown."""
-    own, quorate = times.age(since, now), times.age(_quorate_since(status), now)
-    return 0.0 if own is None or quorate is None else min(own, quorate)
+    """Seconds since the latest of `since`, the time since when the managers have been quorate, and that since when repairs have been allowed. 0 where one of them is
+    unknown; a status that knows nothing yet of repairs being allowed says nothing against it."""
+    own, quorate = times.age(since, now), times.age(_true_since(status, ConditionType.MANAGERS_QUORATE), now)
+    if own is None or quorate is None:
+        return 0.0
+    told = any(c.type == ConditionType.REMEDIATION_ALLOWED.value for c in status.conditions)
+    allowed = times.age(_true_since(status, ConditionType.REMEDIATION_ALLOWED), now) if told else quorate
+    return min(own, quorate, allowed or 0.0)
+
+
+def _true_since(status: SwarmClusterStatus, kind: ConditionType) -> str | None:
+    return next((c.last_transition_time for c in status.conditions if c.type == kind.value and c.status == "True"), None)
 
 
 def _failed(node: Node) -> bool:
@@ -153,10 +166,11 @@ def _failed(node: Node) -> bool:
 
 def _failure_of(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, now: datetime) -> Failure | None:
     found = _failure(spec, status, observation, machine, now)
-    name = machine.id.server_name(observation.name)
-    if found is None and machine.joined and name in _named(observation, REMEDIATE_ANNOTATION):
-        return Failure(machine, Reason.REPLACED, f"the annotation {REMEDIATE_ANNOTATION} names it", 0.0, True, asked_for=True)
-    return found
+    if machine.id.server_name(observation.name) not in _named(observation, REMEDIATE_ANNOTATION):
+        return found
+    if found is not None:
+        return replace(found, due_in=0.0, asked_for=True) if found.budgeted else found
+    return Failure(machine, Reason.REPLACED, f"the annotation {REMEDIATE_ANNOTATION} names it", 0.0, True, asked_for=True) if machine.joined else None
 
 
 def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, now: datetime) -> Failure | None:
