@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ _BASE = ipaddress.ip_address("10.254.0.0") + 4 * _MINE
 HOST, GUEST = str(_BASE + 1), str(_BASE + 2)
 NETNS, OUTER = f"swo-engine-{_MINE}", f"swo-eng{_MINE}"
 """One set per test process: runs at the same time do not meet."""
+_UPDATE = re.compile(r'POST[^\n]*/services/[^/\s"]+/update')
+"""The line of moby `daemon/server/middleware/debug.go`: "Calling POST /v1.41/services/ID/update?version=7"."""
 
 
 def _pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -80,9 +83,10 @@ class Authority:
 
 
 class PrivateEngine:
-    """Starts on `start`, is stopped by its process id on `stop`."""
+    """Starts on `start`, is stopped by its process id on `stop`. `flags` are further ones for dockerd."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
+        self._flags = flags
         self.endpoint = f"tcp://{GUEST}:2376"
         sweep()
         self._dir = Path(tempfile.mkdtemp(prefix=f"swo-engine-{os.getpid()}-"))
@@ -133,6 +137,7 @@ class PrivateEngine:
                 *("dockerd", "--data-root", str(d / "data"), "--exec-root", str(d / "exec"), "--pidfile", str(d / "pid"), "-H", f"unix://{d}/docker.sock"),
                 *("-H", "tcp://0.0.0.0:2376", "--tlsverify", "--tlscacert", str(d / "ca.pem")),
                 *("--tlscert", str(d / "server.pem"), "--tlskey", str(d / "server-key.pem"), "--storage-driver", "vfs"),
+                *self._flags,
             ],
             stdout=log,
             stderr=log,
@@ -161,6 +166,10 @@ class PrivateEngine:
         if check and result.returncode != 0:
             raise RuntimeError(f"docker {' '.join(args)}: {result.stderr}")
         return result
+
+    def updates(self) -> int:
+        """How many `POST /services/{id}/update` the engine has been sent, by whomever: from its own log, which needs `--debug`."""
+        return len(_UPDATE.findall((self._dir / "dockerd.log").read_text()))
 
     def init_swarm(self) -> None:
         self.docker("swarm", "init", "--advertise-addr", GUEST)

@@ -77,5 +77,6 @@ def test_the_operator_works_with_the_namespaced_rights_only(place: str, lab_env:
         assert kubectl.get("lease", "swarm-operator")["spec"]["holderIdentity"]
         kubectl("delete", "swarmcluster", "c", "--wait=true", "--timeout=30s", timeout=40)
     assert "forbidden" not in log.read_text().lower()
-    for verb, resource in (("create", "secrets"), ("update", "secrets"), ("get", "configmaps"), ("create", "events"), ("patch", "events")):
+    rights = ("create secrets", "update secrets", "get configmaps", "create events", "patch events", "list controllerrevisions.apps")
+    for verb, resource in (right.split() for right in rights):
         assert kubectl("auth", "can-i", verb, resource, f"--as=system:serviceaccount:{place}:swarm-operator").strip() == "yes", (verb, resource)

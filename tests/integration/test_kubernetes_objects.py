@@ -15,6 +15,7 @@ from swarm_operator.adapters.kubernetes.events import EventRecorder
 from swarm_operator.api.base import API_VERSION, FINALIZER
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.service.revisions import Kept, object_name
 from swarm_operator.engine.clock import SystemClock
 from swarm_operator.ports.objects import Key, Resource
 
@@ -253,3 +254,28 @@ def test_equal_events_are_one_with_a_count(api: Counting, objects: KubernetesObj
         "Created": (3, "Normal", "service web created", resource.uid),
         "TasksFailing": (1, "Warning", "failed with [redacted]", resource.uid),
     }
+
+
+def test_revisions_are_kept_once_and_go_with_their_owner(api: Counting, objects: KubernetesObjects, ns: str) -> None:
+    create_service(api, ns, "web")
+    create_service(api, ns, "db")
+    web, db = fetch(objects, ns), fetch(objects, ns, "db")
+    template = {"image": "nginx:1", "env": [{"name": "A", "value": "1"}]}
+    first = Kept(1, object_name("web", web.uid, template), template)
+    for _ in range(2):  # the answer to the first was lost
+        objects.revisions.create(web, first)
+    objects.revisions.create(web, Kept(2, "web-2", {"image": "nginx:2"}))
+    objects.revisions.create(db, Kept(1, "db-1", {"image": "db:1"}))
+    kept = {k.revision: k for k in objects.revisions.list(web)}
+    assert {number: k.template for number, k in kept.items()} == {1: template, 2: {"image": "nginx:2"}}
+    assert kept[1].hash == first.hash
+    assert kept[1].created_at.endswith("Z")
+    with pytest.raises(ExternalError, match="does not belong") as refused:
+        objects.revisions.create(db, Kept(2, "web-2", {"image": "x"}))
+    assert refused.value.reason is Reason.NAME_CONFLICT
+    for _ in range(2):
+        objects.revisions.delete(web, "web-2")
+    assert [k.revision for k in objects.revisions.list(web)] == [1]
+    api.call("test", "DELETE", services(ns, "web"))
+    assert gone(api, f"/apis/apps/v1/namespaces/{ns}/controllerrevisions/{first.name}", 60), "the garbage collector follows the owner reference"
+    assert [k.revision for k in objects.revisions.list(db)] == [1]

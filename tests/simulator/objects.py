@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from simulator.revisions import SimRevisions
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -17,6 +18,7 @@ class SimObjects:
     resources: dict[Key, Resource] = field(default_factory=dict)
     secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = field(default_factory=dict)
     events: list[tuple[Reason, str]] = field(default_factory=list)
+    revisions: SimRevisions = field(default_factory=SimRevisions)
     status_writes: int = 0
     writes: int = 0
     _version: int = 0

@@ -46,6 +46,7 @@ class ConditionType(StrEnum):
     APPLIED = "Applied", "The engine holds the service as declared."
     AVAILABLE = "Available", "As many tasks run as declared."
     DRIFTED = "Drifted", "The service in the swarm differs from the spec: somebody changed it, and it is not put back (yet)."
+    PINNED = "Pinned", "`spec.rollbackTo` holds the service at an earlier revision; the message names the fields of the spec that differ from it."
 
 
 _COMMON = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED)
@@ -60,7 +61,14 @@ CLUSTER_CONDITIONS: Final = (
     ConditionType.ORPHANS_FOUND,
 )
 """The conditions of a SwarmCluster."""
-SERVICE_CONDITIONS: Final = (*_COMMON, ConditionType.CLUSTER_REACHABLE, ConditionType.APPLIED, ConditionType.AVAILABLE, ConditionType.DRIFTED)
+SERVICE_CONDITIONS: Final = (
+    *_COMMON,
+    ConditionType.CLUSTER_REACHABLE,
+    ConditionType.APPLIED,
+    ConditionType.AVAILABLE,
+    ConditionType.DRIFTED,
+    ConditionType.PINNED,
+)
 """The conditions of a SwarmService."""
 
 

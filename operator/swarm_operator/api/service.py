@@ -21,6 +21,7 @@ from swarm_operator.api.container import (
     Ulimit,
     Word,
 )
+from swarm_operator.api.history import PausedUpdate, RevisionStatus, RollbackTo
 from swarm_operator.api.materials import ConfigFile, EnvSource, ImagePolicy, ImagePullSecret, ImageStatus, MaterialStatus, Platform, SecretFile
 
 
@@ -302,6 +303,12 @@ class SwarmServiceSpec(ApiModel):
     )
     deletion_policy: Literal["Delete", "Retain"] = Field(default="Delete", description="Remove the service with this object, or leave it running.")
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=604800)] = Field(default=600, description="Without progress for so long the service is Stalled.")
+    rollback_to: RollbackTo | None = Field(
+        default=None,
+        description="Holds the service at an earlier revision until this is removed; the fields of the spec that a revision holds are not applied meanwhile.",
+    )
+    revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(default=10, description="How many revisions are kept besides the one that is applied.")
+    paused_update: PausedUpdate = Field(default_factory=PausedUpdate, description="What is done about an update that the engine paused.")
     paused: bool = Field(default=False, description="While true the operator changes nothing; it still reports status.")
 
 
@@ -344,7 +351,15 @@ class SwarmServiceStatus(ApiModel):
     applied_labels: list[Annotated[str, Field(max_length=512)]] = Field(
         default_factory=list, max_length=128, description="Label keys that we own (three-way comparison)."
     )
+    revision: int | None = Field(default=None, description="Number of the revision that is applied.")
+    revisions: list[RevisionStatus] = Field(
+        default_factory=list,
+        max_length=128,
+        description="Revisions that are kept, the newest number first.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["revision"]},
+    )
     update_state: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="UpdateStatus.State of the engine.")
+    resumes: int = Field(default=0, description="How often the present spec's update was continued after the engine had paused it.")
     replicas: ReplicaStatus = Field(default_factory=ReplicaStatus, description="Tasks wanted and running.")
     current_replicas: int | None = Field(default=None, description="Tasks running, for the scale subresource.")
     selector: Annotated[str, Field(max_length=128)] | None = Field(

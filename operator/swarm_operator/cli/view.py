@@ -12,7 +12,7 @@ Json = Mapping[str, Any]
 
 _CODES: Final = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 _NORMAL_TRUE: Final = ("Ready",)
-_SHOWN_WHEN_TRUE: Final = ("Reconciling", "Stalled", "Paused", "DeletionBlocked", "Drifted")
+_SHOWN_WHEN_TRUE: Final = ("Reconciling", "Stalled", "Paused", "DeletionBlocked", "Drifted", "Pinned")
 """Conditions that are worth a line only while they are True."""
 _PHASES: Final = {"Ready": "green", "Down": "red", "Failed": "red"}
 

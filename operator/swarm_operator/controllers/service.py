@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm_operator.api.base import RESTARTED_AT
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_service
+from swarm_operator.controllers.service_history import ServiceHistory
 from swarm_operator.controllers.service_inputs import ServiceInputs
 from swarm_operator.controllers.service_removal import ServiceRemoval, remove_materials
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
@@ -24,8 +25,9 @@ from swarm_operator.domain.service.contest import Correction
 from swarm_operator.domain.service.convergence import measure
 from swarm_operator.domain.service.decision import Announcement, Create, Observed, Prepare, Prune, Rejection, ServicePlan, Subject, Update
 from swarm_operator.domain.service.live import LiveService
-from swarm_operator.domain.service.plan import decide, invalid, refused
+from swarm_operator.domain.service.plan import decide
 from swarm_operator.domain.service.render import Json, Owner, service_name
+from swarm_operator.domain.service.reports import invalid, refused
 from swarm_operator.domain.service.status import was
 from swarm_operator.domain.swarm import SwarmView
 from swarm_operator.engine.clock import Clock
@@ -42,6 +44,9 @@ REMEMBERED = 64
 REJECTION_SECONDS = 60.0
 """How long a refused spec is not posted again, whatever wakes the key."""
 
+RECORD_AGAIN_SECONDS = 60.0
+"""Until a revision that could not be kept is tried again."""
+
 
 @dataclass(frozen=True)
 class _Steady:
@@ -56,6 +61,7 @@ class ServiceController:
 
     def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
         self._objects, self._sessions, self._clock = objects, sessions, clock
+        self._history = ServiceHistory(objects, clock)
         self._removal = ServiceRemoval(objects, sessions, clock)
         self._inputs = ServiceInputs(objects, clock)
         self._steady: dict[Key, _Steady] = {}
@@ -80,6 +86,7 @@ class ServiceController:
     def _forget(self, key: Key) -> Outcome:
         self._sessions.forget(key)
         self._inputs.forget(key)
+        self._history.forget(key)
         self._steady.pop(key, None)
         self._rejections.pop(key, None)
         self._corrections.pop(key, None)
@@ -96,7 +103,8 @@ class ServiceController:
             self._objects.apply_status(resource, document.to_manifest())
             return Done()
         owner = Owner(resource.uid, resource.key.namespace, resource.key.name, resource.annotations.get(RESTARTED_AT, "")[:128])
-        subject = Subject(owner, resource.generation, spec, status)
+        pin = self._history.pin(resource, spec)
+        subject = Subject(owner, resource.generation, pin.spec, status, pin.finding, pin.problem)
         for _ in range(ATTEMPTS):
             session, fact, failure = self._look(resource, subject)
             if failure is not None and failure.kind is ErrorKind.CONFLICT:
@@ -108,8 +116,7 @@ class ServiceController:
             if plan.step is None:
                 if isinstance(fact, Known) and fact.value.own is not None:
                     resource = self._objects.set_finalizer(resource, True)  # also where someone has taken it off
-                self._write(resource, plan, plan.seen)
-                return Done() if plan.requeue is None else After(plan.requeue)
+                return self._rest(resource, subject, plan)
             resource = self._objects.set_finalizer(resource, True)
             try:
                 self._act(resource, plan, session)
@@ -128,6 +135,16 @@ class ServiceController:
                 continue  # its objects have ids now
             return Done() if plan.requeue is None else After(plan.requeue)
         return Retry("the service changes faster than it can be written")
+
+    def _rest(self, resource: Resource, subject: Subject, plan: ServicePlan) -> Outcome:
+        """Nothing to write to the engine: what it holds as declared goes on record as a revision, the status to the API server."""
+        requeue = plan.requeue
+        if any(verdict.type is ConditionType.APPLIED and verdict.status == "True" for verdict in plan.verdicts):
+            status, kept = self._history.record(resource, subject.spec, plan.status)
+            plan = replace(plan, status=status)
+            requeue = requeue if kept else min(RECORD_AGAIN_SECONDS, requeue or RECORD_AGAIN_SECONDS)
+        self._write(resource, plan, plan.seen)
+        return Done() if requeue is None else After(requeue)
 
     # -- gather
 

@@ -15,8 +15,8 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.service.materials import ours
-from swarm_operator.domain.service.plan import REACHABLE, deletion, removal
 from swarm_operator.domain.service.render import Owner, service_name
+from swarm_operator.domain.service.reports import REACHABLE, deletion, removal
 from swarm_operator.domain.service.status import no
 from swarm_operator.domain.swarm import Material
 from swarm_operator.engine.clock import Clock

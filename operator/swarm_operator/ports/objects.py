@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.service.revisions import Kept
 
 Kind = Literal["SwarmCluster", "SwarmService"]
 
@@ -37,8 +38,24 @@ class Resource:
     annotations: dict[str, str] = field(default_factory=dict)
 
 
+class Revisions(Protocol):
+    """Revisions of one SwarmService, owned by it: they go with it."""
+
+    def list(self, owner: Resource) -> list[Kept]:
+        """A complete LIST of those that `owner` owns, by its UID."""
+
+    def create(self, owner: Resource, kept: Kept) -> None:
+        """Store one. No error where it is there already and `owner` owns it; CONFLICT with reason NameConflict where another does."""
+
+    def delete(self, owner: Resource, name: str) -> None:
+        """Remove one; no error where it is gone."""
+
+
 class Objects(Protocol):
-    """The two kinds, their status, Secrets and Events."""
+    """The two kinds, their status, revisions, Secrets and Events."""
+
+    @property
+    def revisions(self) -> Revisions: ...
 
     def get(self, key: Key) -> Resource | None:
         """A fresh GET; None where the object does not exist."""

@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from kubernetes import client
-from swarm_operator.adapters.kubernetes import events, leases, objects, secrets
+from swarm_operator.adapters.kubernetes import events, leases, objects, revisions, secrets
 from swarm_operator.adapters.kubernetes.api import KubernetesApi
 from swarm_operator.adapters.kubernetes.events import EventRecorder
 from swarm_operator.adapters.kubernetes.leases import KubernetesLease
 from swarm_operator.adapters.kubernetes.objects import KubernetesObjects
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.service.revisions import Kept
 from swarm_operator.engine.clock import FakeClock
 from swarm_operator.engine.leader import LeaseRecord
 from swarm_operator.ports.objects import Key, Kind, Resource
@@ -77,6 +78,9 @@ def recorded() -> RecordingApi:
         port.apply_status(resource, {"a": 1})
         port.set_finalizer(resource, True)
     port.get_config_map("ns", "m")
+    port.revisions.create(OWNER, Kept(1, "r", {}))
+    port.revisions.list(OWNER)
+    port.revisions.delete(OWNER, "r")
     api.absent = {"secrets"}
     port.ensure_secret(OWNER, "s", {"a": b"b"})
     api.absent = set()
@@ -111,7 +115,7 @@ def test_roles_grant_what_is_called_and_nothing_else(scope: str) -> None:
 
 def test_the_recording_passes_every_call_of_the_adapters() -> None:
     sites = recorded().sites
-    for module in (objects, secrets, events, leases):
+    for module in (objects, secrets, events, leases, revisions):
         assert module.__file__ is not None
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("call", "pages"):

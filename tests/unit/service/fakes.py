@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from simulator.revisions import SimRevisions
 from swarm_operator.api.base import FINALIZER, GROUP
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -196,6 +197,7 @@ class FakeObjects:
 
     def __init__(self) -> None:
         self.resources: dict[Key, Resource] = {}
+        self.revisions = SimRevisions()
         self.secrets: dict[str, dict[str, bytes]] = {}
         self.config_maps: dict[str, dict[str, bytes]] = {}
         self.fail_read: ExternalError | None = None

@@ -23,7 +23,7 @@ CLUSTER = Key("SwarmCluster", "default", "c")
 WEB = Key("SwarmService", "default", "web")
 SPEC: dict[str, Any] = {"clusterRef": {"name": "c"}, "image": "nginx:1", "replicas": 2, "labels": {"tier": "front"}}
 UNREACHABLE = ExternalError(ErrorKind.UNREACHABLE, "docker", "the manager's Docker API can't be connected to")
-ALL_CONDITIONS = {"Ready", "Reconciling", "Stalled", "Paused", "ClusterReachable", "Applied", "Available", "Drifted"}
+ALL_CONDITIONS = {"Ready", "Reconciling", "Stalled", "Paused", "ClusterReachable", "Applied", "Available", "Drifted", "Pinned"}
 
 
 class World:

@@ -14,7 +14,7 @@ from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, Obj
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 CLUSTER_BUDGET = 25
 CLUSTER_LIMIT = 40
-SERVICE_BUDGET = 14
+SERVICE_BUDGET = 15
 
 
 def conditions(types: Any, status: str = "True") -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from swarm_operator.adapters.kubernetes.api import APPLY_PATCH, MERGE_PATCH, SYSTEM, Json, KubernetesApi, segment
 from swarm_operator.adapters.kubernetes.events import EventRecorder
+from swarm_operator.adapters.kubernetes.revisions import KubernetesRevisions
 from swarm_operator.adapters.kubernetes.secrets import Secrets
 from swarm_operator.api.base import API_VERSION, FINALIZER, GROUP, VERSION
 from swarm_operator.api.reasons import Reason
@@ -32,6 +33,7 @@ class KubernetesObjects:
     def __init__(self, api: KubernetesApi, recorder: EventRecorder) -> None:
         self._api = api
         self._secrets = Secrets(api)
+        self.revisions = KubernetesRevisions(api)
         self._recorder = recorder
         self._lock = threading.Lock()
         # What was applied last and what the server made of it, as hashes by key: see `_is_applied`.

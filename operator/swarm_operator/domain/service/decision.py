@@ -12,17 +12,21 @@ from swarm_operator.domain.service.inputs import Inputs
 from swarm_operator.domain.service.live import LiveService
 from swarm_operator.domain.service.materials import Wanted
 from swarm_operator.domain.service.render import Json, Owner
+from swarm_operator.domain.service.status import Finding, no
 from swarm_operator.domain.swarm import Material, SwarmView
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The SwarmService: whose, what it asks, and the status last written."""
+    """The SwarmService: whose, what it asks, and the status last written. Where the spec is held at a revision, `spec` has that one's fields and `pinned` says so;
+    `problem` is set where the revision can't be had."""
 
     owner: Owner
     generation: int
     spec: SwarmServiceSpec
     status: SwarmServiceStatus
+    pinned: Finding = field(default_factory=lambda: no(Reason.NOT_PINNED))
+    problem: Finding | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ rollback unless the manifest changed, and after a rollback for failure holds the
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
-from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
-from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.api.service import SwarmServiceStatus
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.service.compare import Diff, compare, creation, is_job, patch
 from swarm_operator.domain.service.contest import contest
@@ -23,11 +22,10 @@ from swarm_operator.domain.service.inputs import Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
 from swarm_operator.domain.service.materials import MaterialProblem, with_ids
 from swarm_operator.domain.service.render import Desired, NetworksMissing, render, resolve_networks
+from swarm_operator.domain.service.reports import REACHABLE, finish, unreachable
 from swarm_operator.domain.service.settle import settle
-from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, was, with_conditions, yes
+from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, was, yes
 from swarm_operator.engine.clock import rfc3339
-
-REACHABLE = yes(Reason.AS_EXPECTED)
 
 
 def decide(subject: Subject, fact: Fact[Observed], now: datetime) -> ServicePlan:
@@ -35,60 +33,6 @@ def decide(subject: Subject, fact: Fact[Observed], now: datetime) -> ServicePlan
     if isinstance(fact, Unknown):
         return unreachable(subject, fact, now)
     return _Decision(subject, fact.value, now).plan()
-
-
-def unreachable(subject: Subject, why: Unknown, now: datetime) -> ServicePlan:
-    """Nothing is known of the swarm: nothing is done, and nothing that was observed before is unsaid."""
-    problem = no(why.reason, why.message)
-    findings = Findings(problem, reconciling=yes(why.reason, why.message), ready=problem, paused=subject.spec.paused)
-    return _finish(subject, findings, subject.status, now)
-
-
-def refused(subject: Subject, plan: ServicePlan, error: ExternalError, now: datetime) -> ServicePlan:
-    """The plan's step failed with `error`: the conditions say so, and the status does not claim that the step was done."""
-    lasting = error.kind in (ErrorKind.INVALID, ErrorKind.FORBIDDEN) or error.reason is Reason.NAME_CONFLICT
-    problem = no(error.reason, error.message)
-    reachable = REACHABLE if lasting or error.kind is ErrorKind.CONFLICT else problem
-    findings = Findings(
-        reachable,
-        applied=problem,
-        reconciling=no(Reason.IDLE) if lasting else yes(error.reason, error.message),
-        stalled=yes(error.reason, error.message) if lasting else no(Reason.AS_EXPECTED),
-        ready=problem,
-        paused=subject.spec.paused,
-    )
-    return _finish(subject, findings, subject.status, now, digest=plan.digest)
-
-
-def invalid(previous: SwarmServiceStatus, generation: int, message: str, now: datetime) -> SwarmServiceStatus:
-    """The status for a spec that can't be read; nothing is done."""
-    problem = no(Reason.INVALID_SPEC, message)
-    findings = Findings(UNJUDGED, applied=problem, stalled=yes(problem.reason, message), ready=problem)
-    return with_conditions(previous, previous, findings.verdicts(), generation=generation, now=rfc3339(now))
-
-
-def deletion(previous: SwarmServiceStatus, generation: int, reachable: Finding, reason: Reason, message: str, now: datetime) -> SwarmServiceStatus:
-    """The status while the object is being deleted; `reason` says how far it is or what is in the way."""
-    findings = Findings(reachable, reconciling=yes(reason, message), ready=no(reason, message), paused=reason is Reason.PAUSED)
-    return with_conditions(previous, previous, findings.verdicts(), generation=generation, now=rfc3339(now))
-
-
-def _finish(
-    subject: Subject,
-    findings: Findings,
-    status: SwarmServiceStatus,
-    now: datetime,
-    *,
-    step: Step | None = None,
-    requeue: float | None = None,
-    done: tuple[Announcement, ...] = (),
-    seen: tuple[Announcement, ...] = (),
-    digest: str = "",
-) -> ServicePlan:
-    verdicts = findings.verdicts()
-    status = status.model_copy(update={"selector": f"swarmops.io/service-uid={subject.owner.uid}"})
-    document = with_conditions(status, subject.status, verdicts, generation=subject.generation, now=rfc3339(now))
-    return ServicePlan(step, verdicts, document, requeue, done, seen, digest)
 
 
 class _Decision:
@@ -101,6 +45,9 @@ class _Decision:
         self._supplies: Supplies | None = None
 
     def plan(self) -> ServicePlan:
+        if (problem := self._subject.problem) is not None:
+            news = () if self._told(problem) else (Announcement(problem.reason, problem.message, True),)
+            return self._end(self._blocked(problem, self._available(), stalled=True), self._observe(), requeue=60.0, seen=news)
         try:
             networks = resolve_networks(self._spec, self._observed.view)
         except NetworksMissing as missing:
@@ -223,6 +170,7 @@ class _Decision:
                 "applied_labels": desired.label_keys,
                 "pull_secrets_hash": self._credentials_hash,
                 "update_state": None,
+                "resumes": 0 if edited else previous.resumes,
                 "drift": [],
                 "corrections": previous.corrections + (0 if edited else 1),
                 "progressed_at": rfc3339(self._now),
@@ -258,6 +206,7 @@ class _Decision:
             stalled=yes(Reason.ROLLED_BACK, message) if ended else no(Reason.AS_EXPECTED),
             ready=problem,
         )
+        status = status.model_copy(update={"revision": None})  # what runs is not what was applied last
         known = self._previous.update_state or ""
         seen = () if known.startswith("rollback_") else (Announcement(Reason.ROLLED_BACK, message, True),)
         return self._end(findings, status, requeue=10.0 if ended else 1.0, seen=seen + self._new_failures(status))
@@ -288,9 +237,9 @@ class _Decision:
             stalled=verdict.stalled,
             paused=self._spec.paused,
         )
-        seen = self._new_failures(status)
-        if own.update_state == "paused" and self._previous.update_state != "paused":
-            seen += (Announcement(Reason.UPDATE_PAUSED, own.update_message, True),)
+        seen = self._new_failures(status) + self._paused_news(own)
+        if (resumed := self._resumed(own, findings, status)) is not None:
+            return resumed
         quiet = own.update_state in ("", "completed") and verdict.available.status == "True" and not self._spec.paused
         if quiet and self._credentials_hash != self._previous.pull_secrets_hash and self._spec.mode in ("replicated", "global"):
             # Only the credentials of the task template change, from which no running task restarts; of a job any update would be a new run.
@@ -302,6 +251,26 @@ class _Decision:
             told = Announcement(Reason.DELETED, f"removed what nothing refers to any more: {', '.join(m.name for m in stale)}"[:1024])
             return self._end(findings, status, step=Prune(stale), requeue=0.3, seen=seen, done=(told,))
         return self._end(findings, status, requeue=verdict.requeue, seen=seen)
+
+    def _resumed(self, own: LiveService, findings: Findings, status: SwarmServiceStatus) -> ServicePlan | None:
+        """The same spec posted once more: only a further update makes the engine go on with one that it paused (swarmkit `orchestrator/update`)."""
+        policy, tried = self._spec.paused_update, self._previous.resumes
+        if own.update_state != "paused" or policy.action != "Resume" or tried >= policy.attempts or self._spec.paused or status.progressed_at is None:
+            return None
+        due = datetime.fromisoformat(status.progressed_at) + timedelta(seconds=policy.after_seconds * 2.0**tried)
+        told = f"attempt {tried + 1} of {policy.attempts} to continue the paused update: {own.update_message}"
+        if self._now < due:
+            pending = yes(Reason.UPDATE_PAUSED, f"{own.update_message}; continued at {rfc3339(due)}")
+            waiting = replace(findings, reconciling=pending, stalled=no(Reason.AS_EXPECTED), ready=no(pending.reason, pending.message))
+            return self._end(waiting, status, requeue=max(1.0, (due - self._now).total_seconds()), seen=self._paused_news(own))
+        status = status.model_copy(update={"resumes": tried + 1, "update_state": None, "progressed_at": rfc3339(self._now)})
+        going = replace(findings, reconciling=yes(Reason.UPDATE_RESUMED, told), stalled=no(Reason.AS_EXPECTED), ready=no(Reason.UPDATE_RESUMED, told))
+        step = Update(own.id, own.version, own.spec, ("resume",), False, self._registry_auth)
+        return self._end(going, status, step=step, requeue=0.3, seen=self._paused_news(own), done=(Announcement(Reason.UPDATE_RESUMED, told, True),))
+
+    def _paused_news(self, own: LiveService) -> tuple[Announcement, ...]:
+        known = own.update_state != "paused" or self._previous.update_state == "paused"
+        return () if known else (Announcement(Reason.UPDATE_PAUSED, own.update_message, True),)
 
     # -- parts
 
@@ -407,13 +376,4 @@ class _Decision:
         if image is not None and image.message is not None and (known is None or known.message != image.message):
             seen += (Announcement(Reason.IMAGE_UNRESOLVED, f"{image.requested} is deployed as {image.resolved or 'it is'}: {image.message}"[:1024], True),)
         requeue = polled(self._spec) if requeue is None else requeue
-        return _finish(self._subject, findings, status, self._now, step=step, requeue=requeue, done=done, seen=seen, digest=self._digest)
-
-
-RemovalAction = Literal["remove", "release"]
-
-
-def removal(spec: SwarmServiceSpec, own: LiveService | None) -> RemovalAction:
-    """For a SwarmService that is being deleted: remove the service, or release the finalizer because nothing of ours is there or it is to be retained. `own` None must
-    come from a complete, fresh read."""
-    return "release" if own is None or spec.deletion_policy == "Retain" else "remove"
+        return finish(self._subject, findings, status, self._now, step=step, requeue=requeue, done=done, seen=seen, digest=self._digest)

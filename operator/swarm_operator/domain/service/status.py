@@ -1,4 +1,4 @@
-"""The conditions of a SwarmService from what was found, and the status document. Every decision names all eight conditions.
+"""The conditions of a SwarmService from what was found, and the status document. Every decision names all conditions.
 
 Ready is True only when the live service means what the manifest says, no update or rollback is under way or stuck, and as many tasks run as declared and have kept
 running for the monitor time. Ready is False while Reconciling (kstatus). Stalled is True only where no retry helps, or where no progress was made for
@@ -52,6 +52,7 @@ class Findings:
     stalled: Finding = field(default_factory=lambda: no(Reason.AS_EXPECTED))
     ready: Finding | None = None
     paused: bool = False
+    pinned: Finding = field(default_factory=lambda: no(Reason.NOT_PINNED))
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict per condition."""
@@ -65,6 +66,7 @@ class Findings:
             C.APPLIED: self.applied,
             C.AVAILABLE: self.available,
             C.DRIFTED: self.drifted,
+            C.PINNED: self.pinned,
         }
         return tuple(Verdict(type=kind, status=f.status, reason=f.reason, message=f.message) for kind, f in named.items())
 
