@@ -62,9 +62,9 @@ def lab_environment() -> dict[str, str]:
 
 
 def with_lab(suite: Suite, fast: bool) -> None:
-    """Up, test, down; a lab that the user had up already stays up. The tests that need no lab run here too: `lab up` has installed the engine and helm that some of them use."""
+    """Up, test, down; a lab that the user had up already stays up. The tests that need no lab run here too: `lab up` and `lab tools` have installed the engine, helm and the judge of GitOps that some of them use."""
     was_up = subprocess.run([str(LAB), "status"], cwd=ROOT, check=False, capture_output=True).returncode == 0
-    ready = suite.run("lab up", [LAB, "up"]) and (not fast or suite.run("lab helm", [LAB, "helm"]))
+    ready = suite.run("lab up", [LAB, "up"]) and (not fast or suite.run("lab tools", [LAB, "tools"]))
     try:
         if fast:
             suite.pytest("without the lab", FAST, env={**os.environ, "PATH": lab_environment()["PATH"]})

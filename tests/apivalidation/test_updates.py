@@ -37,9 +37,9 @@ def test_status_and_spec_are_apart(api: Kubectl) -> None:
     """A spec update can't write status, and a status update can't write spec."""
     manifest = merge(SMALLEST["SwarmCluster"], {"metadata": {"name": "apart"}, "status": {"swarmID": "forged"}})
     api("create", "-f", "-", stdin=yaml.safe_dump(manifest))
-    assert "status" not in api.get("swarmcluster", "apart")
+    assert api.get("swarmcluster", "apart")["status"] == {"observedGeneration": -1}
     api("patch", "swarmcluster", "apart", "--subresource=status", "--type=merge", "-p", json.dumps({"status": {"swarmID": "s1"}, "spec": {"paused": True}}))
     live = api.get("swarmcluster", "apart")
-    assert live["status"] == {"swarmID": "s1"}
+    assert live["status"] == {"observedGeneration": -1, "swarmID": "s1"}
     assert live["spec"]["paused"] is False
     assert live["metadata"]["generation"] == 1

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from swarmlab import cloud, fault_commands, kubernetes, leftovers, paths, prometheus
+from swarmlab import cloud, fault_commands, gotools, leftovers, paths, prometheus
 from swarmlab.errors import LabError
 from swarmlab.hosts import guestimage
 from swarmlab.hosts import server as hosts
@@ -36,8 +36,8 @@ def _up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _helm(arguments: argparse.Namespace) -> int:
-    kubernetes.ensure_helm(Progress())
+def _tools(arguments: argparse.Namespace) -> int:
+    gotools.ensure(Progress())
     return 0
 
 
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_up)
     for name, run, text in (
         ("down", _down, "remove all of the lab but its caches; lists what it could not remove"),
-        ("helm", _helm, "build helm, which the tests of the chart need, unless there is one"),
+        ("tools", _tools, "build what tests without the lab need: helm, unless there is one, and the judge of the GitOps tests"),
         ("purge", _purge, "down, and remove the caches"),
         ("leftovers", _leftovers, "list what of a lab is on this machine; exit code 1 when there is something"),
     ):

