@@ -59,19 +59,22 @@ def test_each_manager_has_its_own_certificate_and_workers_get_all_addresses(worl
 
 @pytest.mark.parametrize("slot", [0, 1, 2])
 def test_a_dead_manager_is_replaced_in_the_safe_order(world: World, slot: int) -> None:
-    """Slot 0 leads. The successor is booted first; then the dead one is demoted; then the successor joins."""
+    """Slot 0 leads. The dead server makes way; its successor boots on the same port; then the dead one is demoted; then the successor joins."""
     controller = world.controller()
     victim = world.server(f"demo-manager-{slot}")
+    ports, addresses = dict(world.cloud.ports), dict(world.cloud.floating_ips)
     successor = f"demo-manager-{slot}-2"
     world.kill(victim.id, hopeless=True)
     changes = len(world.swarm.raft_changes)
     drive(world, lambda: successor in world.servers, controller)
-    assert victim.deleted_at is None and len(world.swarm.raft_changes) == changes, "no change of raft before the successor is up"
+    assert victim.id not in world.cloud.servers, "never two servers on one port"
+    assert len(world.swarm.raft_changes) == changes, "no change of raft before the successor is up"
+    assert world.server(successor).address == victim.address and world.server(successor).request.port_id == victim.request.port_id
     drive(world, lambda: world.ready and len(world.swarm.nodes) == 4, controller)
     assert world.swarm.raft_changes[changes:] == [f"demote demo-manager-{slot}", f"join {successor}"]
     assert len(managers(world)) == 3 and successor in managers(world)
-    assert victim.id not in world.cloud.servers and world.cloud.created_servers == 5
-    assert len(world.cloud.floating_ips) == 3
+    assert world.cloud.created_servers == 5
+    assert world.cloud.floating_ips == addresses and world.cloud.ports.keys() == ports.keys()
 
 
 def test_a_killed_manager_comes_back_by_a_reboot(world: World) -> None:
@@ -191,9 +194,11 @@ def test_a_manager_demoted_by_hand_is_promoted_again(world: World) -> None:
 
 
 def test_named_manager_is_replaced_on_request(world: World) -> None:
+    port = world.server("demo-manager-0").request.port_id
     world.annotate({"swarmops.io/remediate": "demo-manager-0"})
     drive(world, lambda: world.ready and "demo-manager-0-2" in world.servers and len(world.servers) == 4, limit=600)
-    assert world.swarm.raft_changes[-2:] == ["join demo-manager-0-2", "demote demo-manager-0"], "a healthy one goes after its successor has joined"
+    assert world.swarm.raft_changes[-2:] == ["demote demo-manager-0", "join demo-manager-0-2"], "its successor takes over its port"
+    assert world.server("demo-manager-0-2").request.port_id == port
 
 
 def test_the_only_manager_is_never_replaced() -> None:

@@ -17,6 +17,7 @@ from swarm_operator.domain.cloud import (
     Network,
     OwnedNetworking,
     Port,
+    PortRequest,
     ReferenceKind,
     Router,
     SecurityGroup,
@@ -326,10 +327,11 @@ class SimCloud:
         self.writes += 1
         self.floating_ips.pop(floating_ip_id, None)
 
-    def create_port(self, name: str, description: str, network_id: str, subnet_id: str, security_group_ids: Sequence[str]) -> str:
-        assert self.subnets[subnet_id].network_id == network_id and set(security_group_ids) <= self.groups.keys()
+    def create_port(self, request: PortRequest) -> str:
+        assert request.network_id in self.networks and set(request.security_group_ids) <= self.groups.keys()
+        assert request.subnet_id is None or self.subnets[request.subnet_id].network_id == request.network_id
         made = self._id("port")
-        self.ports[made] = Port(made, network_id, "", "", (f"10.30.0.{next(self._addresses)}",), description)
+        self.ports[made] = Port(made, request.network_id, "", "", (f"10.30.0.{next(self._addresses)}",), request.description)
         return made
 
     def delete_port(self, port_id: str) -> None:

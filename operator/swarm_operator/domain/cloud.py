@@ -43,7 +43,7 @@ class ServerRequest:
     config_drive: bool = False
     availability_zone: str | None = None
     port_id: str | None = None
-    """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's."""
+    """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's, and Nova leaves it when the server goes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,17 @@ class Port:
     device_owner: str
     fixed_ips: tuple[str, ...]
     description: str = ""
+
+
+@dataclass(frozen=True)
+class PortRequest:
+    """A port to create. `subnet_id` None: Neutron takes an address from any subnet of the network."""
+
+    name: str
+    description: str
+    network_id: str
+    subnet_id: str | None
+    security_group_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ NODE_LABEL_APPLIED: Final = "io.swarmops.applied"
 """Node label with the comma separated label keys that we set: labels of others survive, and ours are found again when status is lost."""
 NODE_LABEL_DRAINED: Final = "io.swarmops.drained-at"
 """Node label with the RFC 3339 time since when *we* drain the node; a drain without it is somebody else's and is left alone."""
+NODE_LABEL_LEAVING: Final = "io.swarmops.leaving"
+"""Node label of a manager that *we* demoted, written by the same update: its machine goes. One that a person demoted has none, and is promoted again."""
 SERVICE_LABEL_UID: Final = "io.swarmops.service-uid"
 SERVICE_LABEL_OWNER: Final = "io.swarmops.service"
 SERVICE_LABEL_RESTARTED: Final = "io.swarmops.restarted-at"
@@ -59,6 +61,10 @@ class MachineId:
     def uid(self, cluster_uid: str) -> str:
         """The machine UID: deterministic, so that a create repeated after a crash carries the same one and is recognised."""
         return str(uuid.uuid5(_NAMESPACE, f"{cluster_uid}/{self.role}/{self.pool}/{self.slot}/{self.incarnation}"))
+
+    def slot_uid(self, cluster_uid: str) -> str:
+        """The UID of the slot, whoever holds it: what is kept when a machine is replaced (port, floating IP) carries this one."""
+        return str(uuid.uuid5(_NAMESPACE, f"{cluster_uid}/{self.role}/{self.pool}/{self.slot}"))
 
     def server_name(self, cluster_name: str) -> str:
         """Name of the server and host name of the guest (RFC 1123 label, at most 63 characters): `<cluster>-<pool|manager>-<slot>[-<incarnation>]`."""
@@ -93,7 +99,7 @@ def machine_of(metadata: Mapping[str, str], cluster_uid: str) -> MachineId | Non
 
 
 def description(cluster_uid: str, cluster_name: str, part: str) -> str:
-    """Neutron description of an object: who owns it and which part it is (`network`, `router`, `fip/<machine uid>`, ...). At most 255 characters."""
+    """Neutron description of an object: who owns it and which part it is (`network`, `router`, `fip/<slot uid>`, ...). At most 255 characters."""
     return f"swarmops cluster={cluster_uid} part={part} name={cluster_name}"[:255]
 
 
@@ -103,9 +109,18 @@ def part_of(text: str | None, cluster_uid: str) -> str | None:
     return match.group(2) if match is not None and match.group(1) == cluster_uid else None
 
 
-def port_part(machine_uid: str) -> str:
-    """The part of a port that is made for a machine."""
-    return f"port/{machine_uid}"
+PORT_PART: Final = "port/"
+FLOATING_IP_PART: Final = "fip/"
+
+
+def port_part(slot_uid: str) -> str:
+    """The part of a port that the machines of a slot boot on, one after the other."""
+    return PORT_PART + slot_uid
+
+
+def floating_ip_part(slot_uid: str) -> str:
+    """The part of a slot's floating IP."""
+    return FLOATING_IP_PART + slot_uid
 
 
 def keypair_name(cluster_uid: str) -> str:

@@ -13,6 +13,7 @@ from swarm_operator.domain.cloud import (
     Network,
     OwnedNetworking,
     Port,
+    PortRequest,
     ReferenceKind,
     SecurityRule,
     Server,
@@ -92,8 +93,8 @@ class Cloud(Protocol):
     def create_security_group(self, name: str, description: str) -> str: ...
     def create_security_rule(self, group_id: str, rule: SecurityRule) -> str: ...
     def delete_security_rule(self, rule_id: str) -> None: ...
-    def create_port(self, name: str, description: str, network_id: str, subnet_id: str, security_group_ids: Sequence[str]) -> str:
-        """A port with one fixed address out of the subnet; the id."""
+    def create_port(self, request: PortRequest) -> str:
+        """A port with one fixed address; the id."""
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP: ...
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None: ...

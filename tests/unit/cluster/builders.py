@@ -10,11 +10,12 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.domain import times
-from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Router, SecurityGroup, Server, Subnet
+from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Port, Router, SecurityGroup, Server, Subnet
 from swarm_operator.domain.cluster.infrastructure import wanted_rules
+from swarm_operator.domain.cluster.machines import pools
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, MachineId, description, keypair_name, server_metadata
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, MachineId, description, floating_ip_part, keypair_name, port_part, server_metadata
 from swarm_operator.domain.swarm import EngineInfo, Node, SwarmView
 
 UID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -40,8 +41,18 @@ def spec(**changes: Any) -> SwarmClusterSpec:
     return SwarmClusterSpec.model_validate({**base, **changes})
 
 
+def address_of(machine: MachineId) -> str:
+    """That of the slot's port."""
+    return f"10.20.0.{10 + machine.slot + (0 if machine.role == 'Manager' else 10)}"
+
+
+def port_id(machine: MachineId) -> str:
+    """The slot's port."""
+    return f"port-{machine.pool or 'm'}-{machine.slot}"
+
+
 def server(machine: MachineId, status: str = "ACTIVE", *, age: float = 300, metadata: dict[str, str] | None = None, **changes: Any) -> Server:
-    address = f"10.20.0.{10 + machine.slot + (0 if machine.role == 'Manager' else 10)}"
+    address = address_of(machine)
     made = Server(
         id=f"srv-{machine.pool or 'm'}-{machine.slot}-{machine.incarnation}",
         name=machine.server_name("demo"),
@@ -94,7 +105,8 @@ def status(*records: MachineStatus, quorate_for: float = 1000, **changes: Any) -
 
 
 def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
-    """Complete, with a floating IP for each holder."""
+    """Complete, with a port for each slot of the spec and a floating IP for each holder."""
+    slots = [MachineId(role, pool, slot, 1) for role, pool, replicas in pools(of) for slot in range(replicas)]
     rules = {f"rule-{n}": rule for n, rule in enumerate(wanted_rules(of))}
     return OwnedNetworking(
         networks=(Network("net", "n", description(UID, "demo", "network")),),
@@ -102,8 +114,9 @@ def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
         routers=(Router("rtr", "r", description(UID, "demo", "router"), "ext", ("sub",)),),
         security_groups=(SecurityGroup("grp", "g", description(UID, "demo", "security-group"), rules),),
         floating_ips=tuple(
-            FloatingIP(f"fip-{n}", f"198.51.100.{n}", f"port-{n}", description(UID, "demo", f"fip/{m.uid(UID)}")) for n, m in enumerate(holders)
+            FloatingIP(f"fip-{n}", f"198.51.100.{n}", port_id(m), description(UID, "demo", floating_ip_part(m.slot_uid(UID)))) for n, m in enumerate(holders)
         ),
+        ports=tuple(Port(port_id(m), "net", "", "", (address_of(m),), description(UID, "demo", port_part(m.slot_uid(UID)))) for m in slots),
     )
 
 

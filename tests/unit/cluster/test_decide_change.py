@@ -16,7 +16,7 @@ from swarm_operator.domain.cluster.infrastructure import normal, wanted_rules
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED, MachineId
 from swarm_operator.domain.quorum import is_quorate, majority, survives, tolerance
-from unit.cluster.builders import MANAGER, NOW, UID, ago, node, observation, record, server, spec, status, worker
+from unit.cluster.builders import MANAGER, NOW, UID, ago, networking, node, observation, record, server, spec, status, worker
 from unit.cluster.test_decide_creation import kinds, ready_of
 
 ALL = [MANAGER, worker(0), worker(1)]
@@ -169,8 +169,15 @@ def test_deletion_goes_stage_by_stage() -> None:
     assert kinds(plan) == ["DeleteServer"] * 3
     empty = replace(seen, servers=Known(()), ports=Known(()))
     plan = decide(wanted, status(), empty, NOW)
-    assert kinds(plan) == ["DeleteInfrastructure", "RemoveRouterInterface", *["DeleteInfrastructure"] * 4, "DeleteKeyPair"]
-    assert [x.kind for x in plan.steps if isinstance(x, s.DeleteInfrastructure)] == ["floating-ip", "router", "subnet", "network", "security-group"]
+    assert kinds(plan) == [*["DeleteInfrastructure"] * 4, "RemoveRouterInterface", *["DeleteInfrastructure"] * 4, "DeleteKeyPair"]
+    assert [x.kind for x in plan.steps if isinstance(x, s.DeleteInfrastructure)] == [
+        "floating-ip",
+        *["port"] * 3,
+        "router",
+        "subnet",
+        "network",
+        "security-group",
+    ]
     done = replace(empty, networking=Known(OwnedNetworking()), keypair=Known(None))
     assert kinds(decide(wanted, status(), done, NOW)) == ["RemoveFinalizer"]
 
@@ -204,7 +211,8 @@ def test_rules_are_completed_and_strangers_removed() -> None:
         ("udp", 3000, 3010, "0.0.0.0/0", False),
     } <= rules
     assert not any(low == 2377 and not own for _, low, _, _, own in rules), "cluster management is for members only"
-    seen = observation(spec(), [server(MANAGER)], [node(MANAGER)])
+    alone = spec(workerPools=[])
+    seen = observation(alone, [server(MANAGER)], [node(MANAGER)], networking=Known(networking(alone, MANAGER)))
     plan = decide(wanted.model_copy(update={"worker_pools": []}), status(record(MANAGER)), seen, NOW)
     assert {type(x) for x in plan.steps} == {s.AddRule, s.RemoveRule}
     stranger = next(x.evidence.value[1] for x in plan.steps if isinstance(x, s.RemoveRule))

@@ -29,8 +29,14 @@ def test_everything_in_one_plan_from_nothing() -> None:
     plan = decide(wanted, SwarmClusterStatus(), seen, NOW)
     names = kinds(plan)
     assert names[:6] == ["EnsureSecrets", "CreateNetwork", "CreateSubnet", "CreateRouter", "AddRouterInterface", "CreateSecurityGroup"]
-    assert names[-4:] == ["EnsureKeyPair", "CreateServer", "CreateServer", "CreateServer"]
-    assert [x.machine for x in plan.steps if isinstance(x, s.CreateServer)] == [MANAGER, worker(0), worker(1)]
+    assert names[-4:] == ["EnsureKeyPair", "CreatePort", "CreatePort", "CreatePort"]
+    assert [x.machine for x in plan.steps if isinstance(x, s.CreatePort)] == [MANAGER, worker(0), worker(1)]
+    plan = decide(wanted, SwarmClusterStatus(), observation(wanted, []), NOW)
+    assert [(x.machine, x.port_id) for x in plan.steps if isinstance(x, s.CreateServer)] == [
+        (MANAGER, "port-m-0"),
+        (worker(0), "port-web-0"),
+        (worker(1), "port-web-1"),
+    ]
 
 
 def test_a_cached_list_is_not_enough_to_create() -> None:

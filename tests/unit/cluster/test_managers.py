@@ -33,7 +33,7 @@ def row(slot: int, reachability: str = "reachable", **changes: object) -> Node:
 
 def seen(machines: list[MachineId], nodes: list[Node], **changes: object) -> ClusterObservation:
     servers = [server(m, metadata=STARTED) for m in machines]
-    return observation(WANTED, servers, nodes, networking=Known(networking(WANTED, *machines)), **changes)
+    return observation(WANTED, servers, nodes, **{"networking": Known(networking(WANTED, *machines)), **changes})
 
 
 def before(*machines: MachineId, **changes: object) -> SwarmClusterStatus:
@@ -92,8 +92,10 @@ def test_a_dead_one_is_demoted_only_when_its_successor_is_up() -> None:
     nodes = [row(0), row(1), row(2, "unreachable")]
     dead = record(MANAGERS[2], MachinePhase.DOWN, since=500, remediation=MachineRemediation(rung=Rung.HARD_REBOOT, attempts=1, since=ago(100)))
     plan = decide(WANTED, status(record(MANAGERS[0]), record(MANAGERS[1]), dead), seen(MANAGERS, nodes), NOW)
-    assert [x.machine for x in plan.steps if isinstance(x, s.CreateServer)] == [successor] and raft_changes(plan) == []
-    assert not any(isinstance(x, s.DeleteServer) for x in plan.steps)
+    assert [x.evidence.value.id for x in plan.steps if isinstance(x, s.DeleteServer)] == ["srv-m-2-1"], "it makes way for its successor"
+    assert not any(isinstance(x, s.CreateServer) for x in plan.steps) and raft_changes(plan) == []
+    plan = decide(WANTED, status(record(MANAGERS[0]), record(MANAGERS[1]), dead), seen(MANAGERS[:2], nodes), NOW)
+    assert [(x.machine, x.port_id) for x in plan.steps if isinstance(x, s.CreateServer)] == [(successor, "port-m-2")] and raft_changes(plan) == []
 
     records = status(record(MANAGERS[0]), record(MANAGERS[1]), dead, record(successor, MachinePhase.BOOTING, node_id=None))
     four = [*MANAGERS, successor]
@@ -139,7 +141,7 @@ def test_scale_down_takes_high_slots_and_the_leader_last() -> None:
 def test_managers_of_others_are_left_alone() -> None:
     stranger = replace(row(2), id="theirs", machine_uid=None)
     one = WANTED.model_copy(update={"managers": WANTED.managers.model_copy(update={"replicas": 1})})
-    plan = decide(one, before(MANAGERS[0]), seen(MANAGERS[:1], [row(0), stranger]), NOW)
+    plan = decide(one, before(MANAGERS[0]), seen(MANAGERS[:1], [row(0), stranger], networking=Known(networking(one, MANAGERS[0]))), NOW)
     assert plan.steps == ()
 
 

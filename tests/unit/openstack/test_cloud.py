@@ -16,7 +16,7 @@ from swarm_operator.adapters.openstack.convert import rule_request, security_gro
 from swarm_operator.api.base import ResourceFilter, ResourceRef
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.tls import new_ca
-from swarm_operator.domain.cloud import FlavorSize, ReferenceKind, SecurityRule, ServerRequest
+from swarm_operator.domain.cloud import FlavorSize, PortRequest, ReferenceKind, SecurityRule, ServerRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, description
 from swarm_operator.domain.quota import Usage
@@ -69,7 +69,7 @@ def test_create_server_body(fake: Any, cloud: OpenStackCloud) -> None:
 def test_a_server_on_a_port_of_ours_names_the_port_only(fake: Any, cloud: OpenStackCloud) -> None:
     fake.on("POST", f"{NEUTRON}/ports", Answer(201, {"port": {"id": "p"}}))
     fake.on("POST", f"{NOVA}/servers", Answer(202, {"server": {"id": "new"}}))
-    assert cloud.create_port("demo-0", "ours", "net", "sub", ("g1",)) == "p"
+    assert cloud.create_port(PortRequest("demo-0", "ours", "net", "sub", ("g1",))) == "p"
     cloud.create_server(ServerRequest("demo-0", "flavor", "image", "net", "key", ("g1",), {}, "", port_id="p"))
     (port,), (server,) = fake.asked("POST", f"{NEUTRON}/ports"), fake.asked("POST", f"{NOVA}/servers")
     assert port.body == {"port": {"name": "demo-0", "description": "ours", "network_id": "net", "fixed_ips": [{"subnet_id": "sub"}], "security_groups": ["g1"]}}

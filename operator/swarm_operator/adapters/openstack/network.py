@@ -10,7 +10,7 @@ from swarm_operator.adapters.openstack import convert
 from swarm_operator.adapters.openstack.errors import Effect, body_message, external, from_response
 from swarm_operator.adapters.openstack.session import ApiSession, Json, Params
 from swarm_operator.adapters.openstack.sharedlist import SharedList
-from swarm_operator.domain.cloud import FloatingIP, Network, OwnedNetworking, Port, SecurityRule, Subnet
+from swarm_operator.domain.cloud import FloatingIP, Network, OwnedNetworking, Port, PortRequest, SecurityRule, Subnet
 from swarm_operator.domain.errors import ErrorKind
 from swarm_operator.domain.ownership import part_of
 
@@ -138,15 +138,16 @@ class NetworkCalls:
         """Already gone is no error."""
         self._delete_neutron("security-group-rules", "security_group_rule", rule_id)
 
-    def create_port(self, name: str, description: str, network_id: str, subnet_id: str, security_group_ids: Sequence[str]) -> str:
+    def create_port(self, request: PortRequest) -> str:
         """The id."""
-        fields = {
-            "name": name,
-            "description": description,
-            "network_id": network_id,
-            "fixed_ips": [{"subnet_id": subnet_id}],
-            "security_groups": list(security_group_ids),
+        fields: Json = {
+            "name": request.name,
+            "description": request.description,
+            "network_id": request.network_id,
+            "security_groups": list(request.security_group_ids),
         }
+        if request.subnet_id is not None:
+            fields["fixed_ips"] = [{"subnet_id": request.subnet_id}]
         return self._create("ports", "port", fields)
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
@@ -9,14 +11,15 @@ from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_quota import FLOATING_IP_NEEDS, PORT_NEEDS, check_quota, note_taken, server_needs
 from swarm_operator.controllers.cluster_repair import repair
 from swarm_operator.controllers.perform.registry import described, known_id, perform, performs
-from swarm_operator.domain.cloud import ServerRequest
+from swarm_operator.domain.cloud import PortRequest, ServerRequest
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import (
     JOIN_MANAGER,
     JOIN_TOKEN,
-    description,
+    MachineId,
+    floating_ip_part,
     port_part,
     server_metadata,
 )
@@ -29,21 +32,15 @@ def _server(action: Action, step: s.Step) -> None:
             action.status = action.status.model_copy(update={"join": action.status.join.model_copy(update={"token_exposed": True})})
             action.write_status()
         case s.CreatePort(machine):
-            facts, uid = action.status.infrastructure, machine.uid(action.uid)
-            network, subnet = known_id(facts.network_id, "network"), known_id(facts.subnet_id, "subnet")
-            described = description(action.uid, action.name, port_part(uid))
-            check_quota(action, f"port for {machine.server_name(action.name)}", PORT_NEEDS)
-            made = action.cloud.create_port(machine.server_name(action.name), described, network, subnet, tuple(facts.security_group_ids))
-            note_taken(action, PORT_NEEDS)
-            action.objects.event(action.resource, Reason.CREATED, f"port {made} for {machine.server_name(action.name)}")
+            _create_port(action, machine)
         case s.CreateServer():
             _create_server(action, step)
         case s.DeleteServer(evidence, machine_uid, reason, because):
             action.cloud.delete_server(evidence.value.id)
             action.set_machine(machine_uid, phase=MachinePhase.DELETING, phase_since=action.now(), message=because[:1024])
             action.objects.event(action.resource, reason, f"server {evidence.value.name} ({evidence.value.id}) is deleted: {because}")
-        case s.EnsureFloatingIP(machine_uid, server_id, floating_ip_id):
-            _floating_ip(action, machine_uid, server_id, floating_ip_id)
+        case s.EnsureFloatingIP():
+            _floating_ip(action, step)
         case _:
             raise AssertionError(f"no way to perform {step}")
 
@@ -51,6 +48,22 @@ def _server(action: Action, step: s.Step) -> None:
 @performs(s.Repair)
 def _repair(action: Action, step: s.Repair) -> None:
     repair(action, step, lambda join: perform(action, join))
+
+
+def _create_port(action: Action, machine: MachineId) -> None:
+    facts, name = action.status.infrastructure, replace(machine, incarnation=1).server_name(action.name)
+    request = PortRequest(
+        name=name,
+        description=described(action, port_part(machine.slot_uid(action.uid))),
+        network_id=known_id(facts.network_id, "network"),
+        # Which subnet of somebody else's network is the spec's to say, or Neutron's.
+        subnet_id=known_id(facts.subnet_id, "subnet") if action.spec.network.existing is None else facts.subnet_id,
+        security_group_ids=tuple(facts.security_group_ids),
+    )
+    check_quota(action, f"port for {name}", PORT_NEEDS)
+    made = action.cloud.create_port(request)
+    note_taken(action, PORT_NEEDS)
+    action.objects.event(action.resource, Reason.CREATED, f"port {made} for {name}")
 
 
 def _create_server(action: Action, step: s.CreateServer) -> None:
@@ -92,17 +105,17 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
     action.objects.event(action.resource, Reason.CREATED, f"server {request.name} ({server_id})")
 
 
-def _floating_ip(action: Action, machine_uid: str, server_id: str, floating_ip_id: str | None) -> None:
-    ports = sorted(action.cloud.list_ports(device_id=server_id), key=lambda p: (p.network_id != action.status.infrastructure.network_id, p.id))
+def _floating_ip(action: Action, step: s.EnsureFloatingIP) -> None:
+    ports = sorted(action.cloud.list_ports(device_id=step.server_id), key=lambda p: (p.network_id != action.status.infrastructure.network_id, p.id))
     if not ports:
-        raise ExternalError(ErrorKind.CONFLICT, "openstack", f"server {server_id} has no port yet", reason=Reason.INFRASTRUCTURE_PENDING)
-    if floating_ip_id is not None:
-        action.cloud.associate_floating_ip(floating_ip_id, ports[0].id)
+        raise ExternalError(ErrorKind.CONFLICT, "openstack", f"server {step.server_id} has no port yet", reason=Reason.INFRASTRUCTURE_PENDING)
+    if step.floating_ip_id is not None:
+        action.cloud.associate_floating_ip(step.floating_ip_id, ports[0].id)
         return
     external = known_id(action.status.infrastructure.external_network_id, "external network")
     check_quota(action, "floating IP", FLOATING_IP_NEEDS)
-    made = action.cloud.create_floating_ip(external, described(action, f"fip/{machine_uid}"), ports[0].id)
+    made = action.cloud.create_floating_ip(external, described(action, floating_ip_part(step.machine.slot_uid(action.uid))), ports[0].id)
     note_taken(action, FLOATING_IP_NEEDS)
-    action.set_machine(machine_uid, floating_ip=made.address)
+    action.set_machine(step.machine_uid, floating_ip=made.address)
     action.write_status()
     action.objects.event(action.resource, Reason.CREATED, f"floating IP {made.address}")

@@ -12,6 +12,7 @@ from swarm_operator.domain.ownership import (
     JOIN_MANAGER,
     JOIN_TOKEN,
     NODE_LABEL_DRAINED,
+    NODE_LABEL_LEAVING,
 )
 
 
@@ -29,7 +30,7 @@ def _swarm(action: Action, step: s.SwarmStep) -> None:
             action.objects.event(action.resource, Reason.NODES_DRAINING, f"node {node.hostname}: {because}")
         case s.DemoteManager(evidence, because):
             node = evidence.value
-            swarm.update_node(node.id, node.version, role="worker", availability=node.availability, labels=node.labels)
+            swarm.update_node(node.id, node.version, role="worker", availability=node.availability, labels={**node.labels, NODE_LABEL_LEAVING: because[:255]})
             action.objects.event(action.resource, Reason.SCALED, f"manager {node.hostname} is demoted: {because}")
         case s.RemoveNode(evidence, _, because):
             swarm.remove_node(evidence.value.id, force=True)

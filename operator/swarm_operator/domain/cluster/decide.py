@@ -10,9 +10,10 @@ from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.deletion import decide_deletion
+from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
 from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, manager_addresses, plan_guests
-from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, floating_ip_steps, plan_infrastructure
-from swarm_operator.domain.cluster.machine_ports import needs_port, port_of, port_steps
+from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, plan_infrastructure
+from swarm_operator.domain.cluster.machine_ports import free_port, port_steps
 from swarm_operator.domain.cluster.machines import MachineTable, tabulate
 from swarm_operator.domain.cluster.managers import change_managers
 from swarm_operator.domain.cluster.membership import Membership, dangling, select, swarm_started
@@ -27,6 +28,8 @@ from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, Expose
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.quorum import tolerance
 
+PORT_MADE_SECONDS = 0.2
+"""Until a server is asked for after its port."""
 BUSY_SECONDS = 2.0
 JOINING_SECONDS = 1.0
 SILENT_SECONDS = 5.0
@@ -46,7 +49,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     guests = plan_guests(spec, status, observation, membership.keep)
     lost = guests.lost or _lost(status, observation, membership)
     removal = remove_machines(spec, observation, table, membership.remove, remediation, now)
-    change = change_managers(spec, observation, table, membership.keep, _managers_missing(membership), guests.joins, now)
+    change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now)
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
     if lost is None:
         steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests))
@@ -75,14 +78,17 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
     busy = bool(steps) or bool(change.waiting) or _busy(observation, membership, remediation, lost)
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
-    if orphans.wake_in is not None:
+    if any(isinstance(step, CreatePort) for step in steps):
+        requeue = PORT_MADE_SECONDS
+    elif orphans.wake_in is not None:
         requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
     facts = facts.model_copy(update={"orphans": list(orphans.found)})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 
-def _managers_missing(membership: Membership) -> bool:
-    return any(m.role == "Manager" for m in (*membership.create, *membership.waiting))
+def _awaited_managers(membership: Membership) -> frozenset[int]:
+    """Slots of the managers that have no server yet."""
+    return frozenset(m.slot for m in (*membership.create, *membership.waiting) if m.role == "Manager")
 
 
 def _repairs(observation: ClusterObservation, table: MachineTable, remediation: Remediation, guests: GuestPlan) -> list[Step]:
@@ -129,10 +135,11 @@ def _steps(
     if lost is not None:
         # The swarm is gone: nothing is made, joined or removed until a person has decided.
         return infrastructure.steps, refused
-    alive = frozenset(m.uid for m in table.machines if not m.gone) | _wanted(observation, membership)
     if isinstance(observation.servers, Known):
-        steps += floating_ip_steps(spec, observation, membership.keep, alive)
-        steps += port_steps(observation, alive)
+        awaited = (*membership.create, *membership.waiting)
+        wanted = (*(m.id for m in membership.keep), *awaited)
+        steps += floating_ip_steps(spec, observation, membership.keep, table, wanted)
+        steps += port_steps(observation, table, wanted, awaited)
     steps += guests.steps
     if isinstance(observation.swarm, Known):
         steps += overlays(spec, observation.uid, observation.swarm.value, observation.networks_in_use)
@@ -162,12 +169,12 @@ def _creates(
         by_metadata = identity.role == "Worker" and spec.join == "Metadata"
         if by_metadata and (not isinstance(observation.swarm, Known) or not managers):
             continue
-        port = port_of(observation.networking, observation.uid, identity.uid(observation.uid)) if needs_port(spec) else None
-        if needs_port(spec) and port is None:
+        port = free_port(observation, identity)
+        if port is None:
             creates.append(CreatePort(identity))
             continue
         chosen = references.value
-        creates.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, managers if by_metadata else (), port.id if port is not None else None))
+        creates.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, managers if by_metadata else (), port.id))
     return creates, refused
 
 

@@ -1,4 +1,4 @@
-"""Network, subnet, router, security group, key pair and floating IPs: what is there, what is missing, what is too much."""
+"""Network, subnet, router, security group and key pair: what is there, what is missing, what is too much."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Protocol, TypeVar
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import InfrastructureStatus, SwarmClusterStatus
 from swarm_operator.api.network import ManagedNetwork, ManagedSecurityGroup
-from swarm_operator.domain.cloud import FloatingIP, OwnedNetworking, SecurityRule
-from swarm_operator.domain.cluster.machines import Machine
+from swarm_operator.domain.cloud import OwnedNetworking, SecurityRule
 from swarm_operator.domain.cluster.observation import ClusterObservation, NetworkReferences
 from swarm_operator.domain.cluster.steps import (
     AddRouterInterface,
@@ -21,7 +20,6 @@ from swarm_operator.domain.cluster.steps import (
     CreateSecurityGroup,
     CreateSubnet,
     DeleteInfrastructure,
-    EnsureFloatingIP,
     EnsureKeyPair,
     EnsureSecrets,
     InfrastructureKind,
@@ -56,7 +54,7 @@ class InfrastructurePlan:
 
 
 def plan_infrastructure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation) -> InfrastructurePlan:
-    """The steps towards complete networking and key pair; floating IPs come with their machines (`floating_ip_steps`)."""
+    """The steps towards complete networking and key pair; floating IPs come with their machines (`floating_ips`)."""
     facts = (observation.credentials, observation.secrets, observation.network_references, observation.networking, observation.keypair)
     references, networking, keypair, secrets = observation.network_references, observation.networking, observation.keypair, observation.secrets
     if isinstance(references, Unknown) or isinstance(networking, Unknown) or isinstance(keypair, Unknown) or isinstance(secrets, Unknown):
@@ -175,41 +173,3 @@ def wanted_rules(spec: SwarmClusterSpec) -> tuple[SecurityRule, ...]:
         low, _, high = ports.partition("-")
         rules.append(SecurityRule(protocol, int(low), int(high or low), ANYWHERE))
     return tuple(dict.fromkeys(normal(rule) for rule in rules))
-
-
-def floating_ip_of(networking: OwnedNetworking, cluster_uid: str, machine_uid: str) -> FloatingIP | None:
-    """The floating IP that was made for a machine; one that is on a port before one that is not."""
-    found = owned(networking.floating_ips, cluster_uid, f"fip/{machine_uid}")
-    return min(found, key=lambda f: (f.port_id is None, f.id)) if found else None
-
-
-def floating_ip_steps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequence[Machine], gone_ok: frozenset[str]) -> tuple[Step, ...]:
-    """A floating IP for each manager that is up; those of machines that are no more are released. `gone_ok`: UIDs that still have, or will have, a server."""
-    if isinstance(observation.networking, Unknown):
-        return ()
-    networking, uid = observation.networking.value, observation.uid
-    steps: list[Step] = []
-    in_use = set()
-    for machine in keep:
-        found = floating_ip_of(networking, uid, machine.uid)
-        if machine.id.role != "Manager" or not spec.managers.floating_ip.enabled:
-            continue
-        if found is not None:
-            in_use.add(found.id)
-        server = machine.present
-        if server is not None and server.status == "ACTIVE" and (found is None or found.port_id is None):
-            steps.append(EnsureFloatingIP(machine.uid, server.id, found.id if found is not None else None))
-    for address in sorted(networking.floating_ips, key=lambda f: f.id):
-        part = part_of(address.description, uid) or ""
-        holder = part.removeprefix("fip/")
-        if holder == part:
-            continue  # serves no machine: an orphan
-        second = any(step.machine_uid == holder for step in steps if isinstance(step, EnsureFloatingIP))
-        if address.id not in in_use and not second and (holder not in gone_ok or _has_other(networking, uid, holder, address.id)):
-            steps.append(DeleteInfrastructure("floating-ip", Known(address.id), "no machine has it"))
-    return tuple(steps)
-
-
-def _has_other(networking: OwnedNetworking, uid: str, machine_uid: str, floating_ip_id: str) -> bool:
-    found = floating_ip_of(networking, uid, machine_uid)
-    return found is not None and found.id != floating_ip_id

@@ -1,12 +1,14 @@
 """Changes of the group of managers: who joins, who is demoted, in which order. One change at a time, and none that the majority would not survive.
 
-A dead manager still counts in raft (moby#30847): it is demoted before its successor joins, and only when that successor is up and waits. Managers that live are demoted
-only after all wanted ones are members, the leader last.
+A dead manager still counts in raft (moby#30847): it is demoted before its successor joins, and only when that successor is up and waits. Its server makes way before, for
+the successor boots on the same port. Managers that live are demoted only after all wanted ones are members, the leader last; one that is replaced while it lives leaves first,
+for its port as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,23 +52,31 @@ def out_of_raft(machine: Machine, observation: ClusterObservation) -> bool:
     return not any(n.machine_uid == machine.uid or (machine.member is not None and n.id == machine.member.id) for n in raft_members(view.value.nodes))
 
 
+def makes_way(machine: Machine, observation: ClusterObservation) -> bool:
+    """Whether the server may go though the machine may count in raft: a majority that does without it answers, and says that it is unreachable."""
+    view, member = observation.swarm, machine.member
+    return isinstance(view, Known) and is_quorate(view.value.nodes) and member is not None and member.role == "manager" and member.reachability == "unreachable"
+
+
 def change_managers(
     spec: SwarmClusterSpec,
     observation: ClusterObservation,
     table: MachineTable,
     keep: Sequence[Machine],
-    missing: bool,
+    awaited: AbstractSet[int],
     joins: Sequence[JoinManager],
     now: datetime,
 ) -> ManagerChange:
-    """The next change. `keep`: machines that stay; `missing`: some wanted managers have no server yet; `joins`: those that are ready to join."""
+    """The next change. `keep`: machines that stay; `awaited`: slots of wanted managers that have no server yet; `joins`: those that are ready to join."""
     view = observation.swarm
     if not isinstance(view, Known) or not isinstance(observation.servers, Known) or not is_quorate(view.value.nodes):
         return ManagerChange()
     nodes = view.value.nodes
     kept = [m for m in keep if m.id.role == "Manager"]
     leavers = _leavers(nodes, table, kept)
-    missing = missing or any(not m.joined for m in kept)
+    slots = {m.uid: m.id.slot for m in table.machines if m.id.role == "Manager"}
+    absent = any(not m.joined for m in kept)
+    missing = absent or bool(awaited)
     # One that a person demoted.
     demoted = [m.member for m in kept if m.member is not None and m.member.role != "manager" and m.member.state == "ready"]
     if not leavers and not joins and not demoted:
@@ -89,10 +99,10 @@ def change_managers(
         if demoted:
             return ManagerChange((SetNode(Known(demoted[0]), "manager", demoted[0].availability, demoted[0].labels),))
         return ManagerChange((joins[0],))
-    if missing:
+    # Where all others are members, one whose successor waits for its place is as good as one that is not wanted.
+    if absent or not awaited <= {slots.get(n.machine_uid or "") for n in leavers}:
         return ManagerChange()
-    slots = {m.uid: m.id for m in table.machines}
-    leaver = max(leavers, key=lambda n: (not n.leader, slots[n.machine_uid].slot if n.machine_uid in slots else 0, n.id))
+    leaver = max(leavers, key=lambda n: (not n.leader, slots.get(n.machine_uid or "", 0), n.id))
     if not may_leave(nodes, leaver):
         return ManagerChange(waiting=f"without {leaver.hostname} there is no majority")
     since = times.age(leaver.labels.get(NODE_LABEL_DRAINED), now)

@@ -12,15 +12,15 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.faults import REFUSED_SECONDS, refusal_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, next_incarnation, pools
-from swarm_operator.domain.cluster.managers import out_of_raft
+from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import MACHINE_UID, SWARM_STARTED, MachineId, Role
+from swarm_operator.domain.ownership import MACHINE_UID, NODE_LABEL_LEAVING, SWARM_STARTED, MachineId, Role
 from swarm_operator.domain.swarm import Node, SwarmView
 
 _DELETE_PATIENCE_SECONDS = 60.0
-"""How long a slot waits for its old server to be gone before the next one is made beside it."""
+"""How long a slot waits for its old server to be gone, whose port the next one gets, before that is made beside it on a port of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ def select(
             delays.extend([delay] if delay else [])
         taken = {m.id.slot for m in kept}
         for slot in _free(taken, replicas - len(kept)):
-            # A manager's successor is made beside it: raft is changed only when that is up.
-            delay = project if role == "Manager" else max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0) or project
+            delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0) or project
             identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
             # Without a complete list nothing is known to be missing.
             (waiting if delay or not listed else create).append(identity)
@@ -102,7 +101,8 @@ def _released(status: SwarmClusterStatus, observation: ClusterObservation, table
             return False
         if swarm_started(status, table):
             # `remediation` names no member that the others can't do without. The loss of the only one is the loss of the swarm, which is never settled automatically.
-            return machine.uid in remediation.replace or (machine.being_deleted and out_of_raft(machine, observation))
+            leaving = machine.being_deleted or (machine.member is not None and NODE_LABEL_LEAVING in machine.member.labels)
+            return machine.uid in remediation.replace or (leaving and (out_of_raft(machine, observation) or makes_way(machine, observation)))
         # Before `swarm init` there is nothing to lose.
         server = machine.server.value
         return machine.was_created if server is None else machine.being_deleted or remediation_due(machine, remediation)

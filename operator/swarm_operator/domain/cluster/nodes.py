@@ -12,7 +12,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
-from swarm_operator.domain.cluster.managers import out_of_raft
+from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
 from swarm_operator.domain.cluster.membership import stale
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
@@ -96,7 +96,7 @@ def remove_machines(
         because = failure.message if failure is not None else "not wanted any more"
         delete = DeleteServer(Known(server), machine.uid, Reason.REPLACED if failure is not None else Reason.SCALED, because)
         if machine.id.role == "Manager" and not out_of_raft(machine, observation):
-            if SWARM_STARTED not in server.metadata:
+            if SWARM_STARTED not in server.metadata or (machine.uid in remediation.replace and makes_way(machine, observation)):
                 steps.append(delete)
             continue
         if isinstance(machine.node, Unknown):

@@ -1,6 +1,6 @@
 """Objects in the cloud that carry this cluster's UID and serve no part of it: reported, and with `spec.orphans: Delete` deleted.
 
-Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of machines, one network, subnet, router and security group. What is left here are
+Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of slots, one network, subnet, router and security group. What is left here are
 volumes (the cluster has none of its own), and objects whose description or metadata names a part that does not exist, or one that the spec now takes from elsewhere.
 An object is deleted only when status has named it for the grace and a complete fresh listing shows it again: two sightings, and a lost status starts anew.
 """
@@ -19,7 +19,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import machine_of, part_of, port_part
+from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, machine_of, part_of
 
 MOST = 100
 """Orphans that status names; further ones come when these are gone."""
@@ -78,11 +78,11 @@ def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[s
             used = {s.id for s in observation.servers.value}
             for port in networking.ports:
                 part = part_of(port.description, uid) or ""
-                if not part.startswith(port_part("")) and port.device_id not in used:
+                if not part.startswith(PORT_PART) and port.device_id not in used:
                     seen.append(("port", port.id, part))
         for address in networking.floating_ips:
             part = part_of(address.description, uid) or ""
-            if not part.startswith("fip/"):
+            if not part.startswith(FLOATING_IP_PART):
                 seen.append(("floating-ip", address.id, address.address))
         for group in networking.security_groups:
             if part_of(group.description, uid) != "security-group" or spec.security_groups.existing is not None:

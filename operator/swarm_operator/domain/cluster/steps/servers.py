@@ -29,7 +29,7 @@ class ExposeJoinToken(Step):
 
 @dataclass(frozen=True)
 class CreatePort(Step):
-    """The port that a server is to be made with, on the subnet of status.infrastructure. The server follows in the next reconcile, once the port is listed."""
+    """The port of a slot that its servers are made with, on the network of status.infrastructure. The server follows in the next reconcile, once the port is listed."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
     condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
@@ -77,9 +77,10 @@ class DeleteServer(Step):
 
 @dataclass(frozen=True)
 class EnsureFloatingIP(Step):
-    """A floating IP on the server's port; `floating_ip_id` is the one that exists already."""
+    """The floating IP of a machine's slot on its server's port; `floating_ip_id` is the one that exists already."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
+    machine: MachineId
     machine_uid: str
     server_id: str
     floating_ip_id: str | None
