@@ -176,7 +176,7 @@ def test_lost_credentials_block_deletion_and_say_so() -> None:
     outcome = world.controller().reconcile(KEY)
     assert isinstance(outcome, Retry) and outcome.minimum == 30
     assert world.condition("DeletionBlocked") == ("True", "AuthenticationFailed")
-    assert world.message("DeletionBlocked") == "credentials refused"
+    assert world.message("DeletionBlocked").startswith("credentials refused; ") and "swarmops.io/abandon=true" in world.message("DeletionBlocked")
     assert world.resource is not None
     world.faults.errors.clear()
     drive(world, lambda: world.resource is None)

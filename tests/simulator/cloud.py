@@ -11,6 +11,7 @@ from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import (
+    CredentialExpiry,
     FlavorSize,
     FloatingIP,
     KeyPair,
@@ -77,6 +78,7 @@ class SimCloud:
     cores: int | None = None
     floating_limit: int | None = None
     """Quotas."""
+    expiry: CredentialExpiry | ExternalError = field(default_factory=lambda: CredentialExpiry("ApplicationCredential", "app-1", None))
     refuse_volume_deletes: bool = False
     missing: set[str] = field(default_factory=set)
     build_fault: str | None = None
@@ -115,6 +117,11 @@ class SimCloud:
 
     def check_credentials(self) -> None:
         return None
+
+    def credential_expiry(self) -> CredentialExpiry:
+        if isinstance(self.expiry, ExternalError):
+            raise self.expiry
+        return self.expiry
 
     def resolve(self, kind: ReferenceKind, ref: ResourceRef | None) -> str:
         name = str(ref) if ref is not None else "the external network"

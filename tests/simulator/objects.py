@@ -10,13 +10,15 @@ from simulator.revisions import SimRevisions
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.ports.objects import Key, Kind, Resource
+from swarm_operator.ports.objects import HeldSecret, Key, Kind, Resource
 
 
 @dataclass
 class SimObjects:
     resources: dict[Key, Resource] = field(default_factory=dict)
     secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = field(default_factory=dict)
+    held: set[tuple[str, str]] = field(default_factory=set)
+    going: set[tuple[str, str]] = field(default_factory=set)
     events: list[tuple[Reason, str]] = field(default_factory=list)
     revisions: SimRevisions = field(default_factory=SimRevisions)
     status_writes: int = 0
@@ -65,6 +67,26 @@ class SimObjects:
     def get_secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         found = self.secrets.get((namespace, name))
         return dict(found[1]) if found is not None else None
+
+    def get_held_secret(self, namespace: str, name: str) -> HeldSecret | None:
+        found = self.secrets.get((namespace, name))
+        return HeldSecret(dict(found[1]), (namespace, name) in self.held, (namespace, name) in self.going) if found is not None else None
+
+    def hold_secret(self, namespace: str, name: str, held: bool) -> None:
+        key = (namespace, name)
+        if key not in self.secrets or (key in self.held) == held or (held and key in self.going):
+            return
+        self.writes += 1
+        (self.held.add if held else self.held.discard)(key)
+        if key in self.going and not held:
+            self.delete_secret(namespace, name)
+
+    def delete_secret(self, namespace: str, name: str) -> None:
+        """As `kubectl delete secret`: it stays while it is held."""
+        self.going.add((namespace, name))
+        if (namespace, name) not in self.held:
+            self.going.discard((namespace, name))
+            del self.secrets[(namespace, name)]
 
     def ensure_secret(self, owner: Resource, name: str, data: dict[str, bytes], *, secret_type: str = "Opaque") -> dict[str, bytes]:
         key = (owner.key.namespace, name)

@@ -19,6 +19,9 @@ class IdentityRef(ApiModel):
 
     secret_name: ObjectName = Field(description="Secret in this namespace with the key `clouds.yaml` and, for a private CA, `cacert`.")
     cloud_name: Annotated[str, Field(min_length=1, max_length=253)] = Field(default="openstack", description="Entry of clouds.yaml to use.")
+    expiry_warning_days: Annotated[int, Field(ge=0, le=365)] = Field(
+        default=14, description="CredentialsExpiring becomes True so many days before an application credential or a user's password expires."
+    )
 
 
 class FloatingIPSpec(ApiModel):

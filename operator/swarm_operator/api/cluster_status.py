@@ -90,6 +90,46 @@ class InfrastructureStatus(ApiModel):
     key_name: CloudName | None = Field(default=None, description="Nova key pair.")
 
 
+class CredentialsStatus(ApiModel):
+    """The credentials in use; holds no secret."""
+
+    secret_name: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="Secret that the operator holds by a finalizer, so that it outlives the cleanup."
+    )
+    kind: Literal["ApplicationCredential", "Password"] | None = Field(default=None, description="What they are, as far as Keystone tells.")
+    id: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="ID of the application credential, or of the user.")
+    expires_at: str | None = Field(
+        default=None, description="When they expire; absent where they don't, or where Keystone does not tell.", json_schema_extra={"format": "date-time"}
+    )
+
+
+DeletionStage = Literal["Servers", "Infrastructure", "Done"]
+
+
+class RemainingObject(ApiModel):
+    """An object in the cloud that is still to be deleted."""
+
+    kind: Annotated[str, Field(max_length=32)] = Field(
+        description="What it is: server, floating-ip, port, router, subnet, network, security-group, volume, key-pair."
+    )
+    id: Annotated[str, Field(max_length=255)] = Field(description="Its id in OpenStack; the name of a key pair.")
+    name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, where it has one.")
+
+
+class DeletionStatus(ApiModel):
+    """How far a deletion has come."""
+
+    stage: DeletionStage = Field(description="Servers: they go first. Infrastructure: what they hung on goes. Done: nothing is left, or it is left on purpose.")
+    since: str = Field(description="When the stage began.", json_schema_extra={"format": "date-time"})
+    count: int = Field(default=0, ge=0, description="How many objects are left, as far as could be seen.")
+    remaining: list[RemainingObject] = Field(
+        default_factory=list,
+        max_length=200,
+        description="The objects that are left, the first 200 of them.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["kind", "id"]},
+    )
+
+
 OrphanKind = Literal["server", "port", "floating-ip", "security-group", "volume"]
 
 
@@ -143,6 +183,8 @@ class SwarmClusterStatus(ApiModel):
     engine_api_version: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, alias="engineAPIVersion", description="Engine API version of the leader."
     )
+    credentials: CredentialsStatus = Field(default_factory=CredentialsStatus, description="The credentials in use.")
+    deletion: DeletionStatus | None = Field(default=None, description="How far the deletion has come, while the object is being deleted.")
     infrastructure: InfrastructureStatus = Field(default_factory=InfrastructureStatus, description="OpenStack objects in use.")
     networks: list[OverlayStatus] = Field(
         default_factory=list, max_length=128, description="Overlay networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}

@@ -32,6 +32,10 @@ class ConditionType(StrEnum):
     PAUSED = "Paused", "`spec.paused` is set: nothing is changed."
     # SwarmCluster
     CREDENTIALS_VALID = "CredentialsValid", "Keystone accepts the credentials that `spec.identityRef` names."
+    CREDENTIALS_EXPIRING = (
+        "CredentialsExpiring",
+        "The credentials expire within `identityRef.expiryWarningDays` days, or have expired; Unknown where the cloud does not tell.",
+    )
     INFRASTRUCTURE_READY = "InfrastructureReady", "Network, security groups, key pair and floating IPs exist as declared."
     MANAGERS_QUORATE = "ManagersQuorate", "A majority of the managers answers and there is a leader, so the swarm can be changed."
     MEMBERS_UP_TO_DATE = "MembersUpToDate", "As many servers as declared are ready nodes of the swarm."
@@ -53,6 +57,7 @@ _COMMON = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED
 CLUSTER_CONDITIONS: Final = (
     *_COMMON,
     ConditionType.CREDENTIALS_VALID,
+    ConditionType.CREDENTIALS_EXPIRING,
     ConditionType.INFRASTRUCTURE_READY,
     ConditionType.MANAGERS_QUORATE,
     ConditionType.MEMBERS_UP_TO_DATE,

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     CLOUD_NOT_FOUND = "CloudNotFound", "clouds.yaml has no entry of that cloudName."
     CREDENTIALS_MALFORMED = "CredentialsMalformed", "clouds.yaml in the Secret can't be parsed."
     AUTHENTICATION_FAILED = "AuthenticationFailed", "Keystone refused the credentials."
+    CREDENTIALS_EXPIRING = "CredentialsExpiring", "The credentials expire soon. Make new ones and put them into the Secret; no restart is needed."
+    CREDENTIALS_EXPIRED = "CredentialsExpired", "The credentials have expired. Make new ones and put them into the Secret; no restart is needed."
     CLOUD_UNREACHABLE = "CloudUnreachable", "An OpenStack API does not answer; retried with back-off. Nothing is destroyed meanwhile."
     CLOUD_FAILING = "CloudFailing", "An OpenStack API answers with an internal error (5xx); retried with back-off. Nothing is destroyed meanwhile."
     CONFLICT = "Conflict", "The object is in a state that forbids the call, or changed meanwhile (409); looked at again within seconds."
@@ -64,6 +66,8 @@ class Reason(StrEnum):
     HOST_KEY_UNVERIFIED = "HostKeyUnverified", "The guest's ssh host key is not on the Nova console yet or differs from it."
     ENGINE_FAILED = "EngineFailed", "The Docker engine of a machine does not start or refuses a request."
     DELETION_BLOCKED = "DeletionBlocked", "Something prevents the removal of external resources; the message says what."
+    ABANDONED = "Abandoned", "The finalizer was removed on demand; the message names what was left in the cloud. It carries the cluster's UID."
+    RETAINED = "Retained", "spec.deletionPolicy is Retain: the message names what stays in the cloud. A new SwarmCluster can take it over."
     ORPHANS_FOUND = "OrphansFound", "Objects carry the cluster's UID and serve no part of it; delete them, or set spec.orphans to Delete."
     # services
     CLUSTER_NOT_FOUND = "ClusterNotFound", "spec.clusterRef names no SwarmCluster in this namespace."

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swarm_operator.api.base import FINALIZER
+from swarm_operator.api.base import ABANDON, FINALIZER
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict, merge_conditions
@@ -19,12 +19,15 @@ from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
 from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
 from swarm_operator.controllers.perform import perform
+from swarm_operator.controllers.perform.release import named_by_others, pieces
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.faults import fault_reason
+from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.orphans import overdue
 from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.remaining import lines, remaining
 from swarm_operator.domain.cluster.steps import CreateServer
 from swarm_operator.domain.delays import AMBIGUOUS_SETTLE_SECONDS, delay_of
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -95,6 +98,8 @@ class ClusterController:
             if not resource.deleting and (problems := validate_cluster(spec)):
                 raise SpecError(problems)
         except SpecError as error:
+            if resource.deleting and resource.annotations.get(ABANDON) == "true":
+                return self._let_go(resource, status)
             return self._invalid(resource, status, str(error))
         if resource.deleting:
             if FINALIZER not in resource.finalizers:
@@ -203,6 +208,18 @@ class ClusterController:
         found = verdicts.with_failures([*parts, hold], [])
         self._write(resource, status, found)
         return Retry(message, delay_of(Reason.INVALID_SPEC).least)
+
+    def _let_go(self, resource: Resource, status: SwarmClusterStatus) -> Outcome:
+        """The end of a cluster whose spec can't be read, on demand: what status knows of is left behind."""
+        left = lines(remaining(status, ClusterObservation(resource.uid, resource.key.name, resource.generation)))
+        for text in pieces(left):
+            self._objects.event(resource, Reason.ABANDONED, text, warning=True)
+        held = status.credentials.secret_name
+        if held is not None and not named_by_others(self._objects, resource, held):
+            self._objects.hold_secret(resource.key.namespace, held, False)
+        self._objects.set_finalizer(resource, False)
+        self._forget(resource)
+        return Done()
 
     def _remembered(self, uid: str) -> _Memory:
         with self._lock:

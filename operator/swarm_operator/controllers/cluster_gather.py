@@ -14,7 +14,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
-from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port, Volume
+from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworking, Port, Volume
 from swarm_operator.domain.cluster import overlays
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import Machine, current, machine_spec, pools, tabulate
@@ -116,6 +116,7 @@ class Gatherer:
         self._memo, self._threads = memo, threads
         self._errors: list[ExternalError] = []
         self._contents = SecretContents()
+        self._held = False
 
     def gather(self) -> Gathered:
         """Observe. Raises only what Kubernetes itself raises."""
@@ -125,7 +126,13 @@ class Gatherer:
         )
         cloud_fact = self._open_cloud()
         cloud = cloud_fact.value if isinstance(cloud_fact, Known) else None
-        observation = replace(observation, credentials=Known(None) if isinstance(cloud_fact, Known) else cloud_fact, secrets=self._secrets())
+        observation = replace(
+            observation,
+            credentials=Known(None) if isinstance(cloud_fact, Known) else cloud_fact,
+            credentials_held=self._held,
+            credential_expiry=self._expiry(cloud) if cloud is not None else NOT_LOOKED_AT,
+            secrets=self._secrets(),
+        )
         observation = self._cloud_facts(observation, cloud_fact)
         logins = GuestLogins(self._hosts, self._spec, self._contents.ssh_private)
         swarm: Swarm | None = None
@@ -156,9 +163,10 @@ class Gatherer:
 
     def _open_cloud(self) -> Fact[Cloud]:
         reference = self._spec.identity_ref
-        secret = self._objects.get_secret(self._resource.key.namespace, reference.secret_name)
-        if secret is None:
+        found = self._objects.get_held_secret(self._resource.key.namespace, reference.secret_name)
+        if found is None:
             return Unknown(Reason.SECRET_NOT_FOUND, f"Secret {reference.secret_name!r} of spec.identityRef does not exist")
+        secret, self._held = found.data, found.held or found.deleting
         if "clouds.yaml" not in secret:
             return Unknown(Reason.SECRET_NOT_FOUND, f"Secret {reference.secret_name!r} of spec.identityRef has no key clouds.yaml")
 
@@ -168,6 +176,13 @@ class Gatherer:
             return cloud
 
         return self._read(connect)
+
+    def _expiry(self, cloud: Cloud) -> Fact[CredentialExpiry]:
+        """Not through `_read`: a Keystone that does not tell is none to fail on."""
+        try:
+            return Known(cloud.credential_expiry())
+        except ExternalError as error:
+            return Unknown(error.reason, error.message)
 
     def _secrets(self) -> Fact[Secrets]:
         """Read the cluster's own Secrets into `_contents`; what is known of them is the fact."""

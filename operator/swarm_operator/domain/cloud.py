@@ -173,3 +173,12 @@ class OwnedNetworking:
 
 
 ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair"]
+
+
+@dataclass(frozen=True)
+class CredentialExpiry:
+    """What Keystone says of the credentials in use. `expires_at` is RFC 3339, None where they do not expire."""
+
+    kind: Literal["ApplicationCredential", "Password"]
+    id: str
+    expires_at: str | None

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.domain.cloud import (
+    CredentialExpiry,
     FlavorSize,
     FloatingIP,
     KeyPair,
@@ -29,6 +30,9 @@ class Cloud(Protocol):
 
     def check_credentials(self) -> None:
         """Get (or reuse) a token. Raises UNAUTHORIZED, UNREACHABLE or TRANSIENT."""
+
+    def credential_expiry(self) -> CredentialExpiry:
+        """What Keystone says of the credentials' end; remembered for some minutes. FORBIDDEN or NOT_FOUND where it does not tell."""
 
     def resolve(self, kind: ReferenceKind, ref: ResourceRef | None) -> str:
         """The id of the one object that `ref` names (None: the only external network). Raises NOT_FOUND with reason ReferenceNotFound or INVALID with

@@ -51,6 +51,15 @@ class Revisions(Protocol):
         """Remove one; no error where it is gone."""
 
 
+@dataclass(frozen=True)
+class HeldSecret:
+    """A Secret with what its metadata says. `held`: it carries the credentials finalizer. `deleting`: it goes as soon as no finalizer is left."""
+
+    data: dict[str, bytes] = field(repr=False)
+    held: bool = False
+    deleting: bool = False
+
+
 class Objects(Protocol):
     """The two kinds, their status, revisions, Secrets and Events."""
 
@@ -70,6 +79,12 @@ class Objects(Protocol):
         """Add or remove our finalizer; no call when it is so already."""
 
     def get_secret(self, namespace: str, name: str) -> dict[str, bytes] | None: ...
+    def get_held_secret(self, namespace: str, name: str) -> HeldSecret | None:
+        """A Secret that `identityRef` may name, with its finalizer."""
+
+    def hold_secret(self, namespace: str, name: str, held: bool) -> None:
+        """Add or remove the credentials finalizer; no write when it is so already, nor where the Secret is gone or, for adding, is being deleted."""
+
     def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """`data` (as UTF-8) and `binaryData` of a ConfigMap; None where there is none."""
 

@@ -2,7 +2,7 @@
 
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
-Budget: at most 25 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (40 if one had machines in all eighteen and orphans of
+Budget: at most 27 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (42 if one had machines in all eighteen and orphans of
 all kinds), and 14 for a SwarmService: six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
 
@@ -40,6 +40,7 @@ class ObjectFigures:
     corrections: int = 0
     failing: int = 0
     orphans: tuple[tuple[str, int], ...] = ()
+    credentials_expire: str | None = None
 
 
 def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
@@ -53,6 +54,7 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
     return ObjectFigures(
         conditions=tuple((str(c.get("type")), str(c.get("status"))) for c in conditions),
         deleting="deletionTimestamp" in (body.get("metadata") or {}),
+        credentials_expire=(status.get("credentials") or {}).get("expiresAt"),
         formed=bool(status.get("swarmID")),
         machines=tuple((role, phase, count) for (role, phase), count in sorted(counts.items())),
         managers=_pair(status.get("managers")),
@@ -116,7 +118,7 @@ class ObjectCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         everything = self._states.snapshot() if self._shown() else []
-        yield from _cluster_families([(key, figures) for key, figures in everything if key.kind == "SwarmCluster"])
+        yield from _cluster_families([(key, figures) for key, figures in everything if key.kind == "SwarmCluster"], self._now())
         yield from _service_families([(key, figures) for key, figures in everything if key.kind == "SwarmService"], self._now())
 
 
@@ -143,7 +145,7 @@ def _each(name: str, text: str, objects: _Objects, value: Callable[[ObjectFigure
     return family
 
 
-def _cluster_families(objects: _Objects) -> Iterator[Metric]:
+def _cluster_families(objects: _Objects, now: datetime) -> Iterator[Metric]:
     yield _conditions("swarmcluster_condition", "SwarmCluster", objects)
     machines = _gauge("swarmcluster_machines", "Machines of a SwarmCluster by role and phase; no series for a phase without machines.", "role", "phase")
     for key, figures in objects:
@@ -157,6 +159,15 @@ def _cluster_families(objects: _Objects) -> Iterator[Metric]:
         for kind, count in figures.orphans:
             orphans.add_metric([key.namespace, key.name, kind], count)
     yield orphans
+    expiry = _gauge(
+        "swarmcluster_credentials_expiry_seconds",
+        "Seconds until the credentials of a SwarmCluster expire, negative afterwards; no series where they don't or Keystone does not tell.",
+    )
+    for key, figures in objects:
+        moment = times.parse(figures.credentials_expire)
+        if moment is not None:
+            expiry.add_metric([key.namespace, key.name], (moment - now).total_seconds())
+    yield expiry
     yield _each("swarmcluster_managers_desired", "Managers that the spec asks for.", objects, lambda f: f.managers[0])
     yield _each("swarmcluster_managers_ready", "Managers that are ready nodes of the swarm.", objects, lambda f: f.managers[1])
     yield _each("swarmcluster_workers_desired", "Workers that the spec asks for.", objects, lambda f: f.workers[0])

@@ -129,6 +129,7 @@ def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] |
         generation=1,
         finalizer=True,
         credentials=Known(None),
+        credentials_held=True,
         network_references=Known(NetworkReferences(external_network_id="ext")),
         machine_references={"": references, "web": references},
         servers=Known(tuple(present)),

@@ -179,7 +179,7 @@ def test_deletion_goes_stage_by_stage() -> None:
         "security-group",
     ]
     done = replace(empty, networking=Known(OwnedNetworking()), keypair=Known(None))
-    assert kinds(decide(wanted, status(), done, NOW)) == ["RemoveFinalizer"]
+    assert kinds(decide(wanted, status(), done, NOW)) == ["ReleaseCredentials", "RemoveFinalizer"]
 
 
 def test_deletion_waits_for_what_it_does_not_know() -> None:

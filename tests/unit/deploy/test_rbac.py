@@ -85,6 +85,8 @@ def recorded() -> RecordingApi:
     port.ensure_secret(OWNER, "s", {"a": b"b"})
     api.absent = set()
     port.update_secret(OWNER, "s", {"a": b"b"})
+    port.get_held_secret("ns", "s")
+    port.hold_secret("ns", "s", True)
     port.event(OWNER, Reason.PAUSED, "x")
     recorder.flush()
     clock.advance(60)

@@ -48,6 +48,8 @@ class FakeCloud:
         self.requests: list[Request] = []
         self.tokens = 0
         self.token_answer: Answer | None = None
+        self.token_extra: dict[str, Any] = {}
+        """Over the token's body."""
         self.compute_url: str | None = None
         """Where the catalog says Nova is; on the fake itself when None."""
         self._scripts: dict[tuple[str, str], Script] = {}
@@ -92,15 +94,19 @@ class FakeCloud:
         return script if isinstance(script, Answer) else script(request)
 
     def _keystone(self, request: Request) -> Answer:
+        script = self._scripts.get((request.method, request.path))
+        if isinstance(script, Answer):
+            return script
         if request.method == "GET":
             return Answer(200, {"version": {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{self.url}/identity/v3/"}]}})
         self.tokens += 1
         if self.token_answer is not None:
             return self.token_answer
-        if request.body["auth"]["identity"]["password"]["user"]["password"] != PASSWORD:
+        identity = request.body["auth"]["identity"]
+        if identity["methods"] == ["password"] and identity["password"]["user"]["password"] != PASSWORD:
             return Answer(401, {"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}})
         catalog = [self._service("compute", "/compute/v2.1", self.compute_url), self._service("network", "/network"), self._service("image", "/image/v2/")]
-        catalog.append(self._service("block-storage", "/volume/v3"))
+        catalog += [self._service("block-storage", "/volume/v3"), self._service("identity", "/identity")]
         expires = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + 3600))
         token = {
             "methods": ["password"],
@@ -109,6 +115,7 @@ class FakeCloud:
             "catalog": catalog,
             "user": {"id": "u", "name": "u"},
         }
+        token |= self.token_extra
         return Answer(201, {"token": token}, {"X-Subject-Token": f"gAAAAA{self.tokens:030d}"})
 
     def _service(self, kind: str, path: str, base: str | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -153,6 +154,31 @@ def test_unusable_clouds_yaml(clouds: OpenStackClouds, text: bytes, reason: Reas
     error = failure(lambda: clouds.open(text, "mine", None))
     assert (error.kind, error.reason) == (ErrorKind.INVALID, reason)
     assert "secret" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"cacert": "/etc/shadow"}, "cacert"),
+        ({"cert": "/root/.ssh/id", "key": "/root/.ssh/id"}, "cert"),
+        ({"verify": "/etc/shadow"}, "verify"),
+        ({"auth": {"auth_url": "http://x", "access-token-file": "/run/secrets/token"}}, "access-token-file"),
+        ({"regions": [{"name": "One", "values": {"cacert": "/etc/shadow"}}]}, "cacert"),
+        ({"profile": "https://elsewhere.invalid/"}, "profile"),
+    ],
+)
+def test_options_that_name_files_are_refused(fake: Any, clouds: OpenStackClouds, options: dict[str, Any], named: str) -> None:
+    content = json.loads(fake.clouds_yaml())
+    content["clouds"]["mine"].update(options)
+    error = failure(lambda: clouds.open(json.dumps(content).encode(), "mine", None))
+    assert error.reason is Reason.CREDENTIALS_MALFORMED
+    assert f"`{named}` of cloud 'mine' would name a file of the operator's host" in error.message and "/etc" not in error.message
+
+
+def test_verify_may_be_a_truth_value(fake: Any, clouds: OpenStackClouds) -> None:
+    content = json.loads(fake.clouds_yaml())
+    content["clouds"]["mine"]["verify"] = False
+    clouds.open(json.dumps(content).encode(), "mine", None).check_credentials()
 
 
 def test_environment_and_missing_options_do_not_leak_in(clouds: OpenStackClouds, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from swarm_operator.ports.objects import Key
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, ObjectStates, figures_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-CLUSTER_BUDGET = 25
-CLUSTER_LIMIT = 40
+CLUSTER_BUDGET = 27
+CLUSTER_LIMIT = 42
 SERVICE_BUDGET = 15
 
 
@@ -23,7 +23,8 @@ def conditions(types: Any, status: str = "True") -> list[dict[str, str]]:
 
 def cluster(phases: Any = (("Manager", "Ready"), ("Worker", "Ready")), **status: Any) -> dict[str, Any]:
     nodes = [{"role": role, "phase": phase, "name": f"n{number}", "machineUID": f"u{number}"} for number, (role, phase) in enumerate(phases)]
-    return {"metadata": {}, "status": {"conditions": conditions(CLUSTER_CONDITIONS), "nodes": nodes, **status}}
+    credentials = {"kind": "ApplicationCredential", "id": "a", "expiresAt": "2026-03-01T13:00:00Z"}
+    return {"metadata": {}, "status": {"conditions": conditions(CLUSTER_CONDITIONS), "nodes": nodes, "credentials": credentials, **status}}
 
 
 def service(**status: Any) -> dict[str, Any]:
@@ -64,6 +65,11 @@ def test_what_a_cluster_says() -> None:
     assert rig.value("swarmcluster_orphans", "c", kind="server") == 2
     names = ("managers_desired", "managers_ready", "workers_desired", "workers_ready", "formed", "deleting")
     assert [rig.value(f"swarmcluster_{name}", "c") for name in names] == [3, 1, 4, 2, 1, 0]
+    assert rig.value("swarmcluster_credentials_expiry_seconds", "c") == 3600
+    rig.see("SwarmCluster", "c", cluster(phases, credentials={"kind": "Password", "id": "u", "expiresAt": "2026-03-01T11:59:00Z"}))
+    assert rig.value("swarmcluster_credentials_expiry_seconds", "c") == -60, "it is over"
+    rig.see("SwarmCluster", "c", cluster(phases, credentials={}))
+    assert rig.value("swarmcluster_credentials_expiry_seconds", "c") is None
 
 
 def test_what_a_service_says() -> None:

@@ -18,7 +18,7 @@ from swarm_operator.adapters.kubernetes.secrets import Secrets
 from swarm_operator.api.base import API_VERSION, FINALIZER, GROUP, VERSION
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.ports.objects import Key, Kind, Resource
+from swarm_operator.ports.objects import HeldSecret, Key, Kind, Resource
 
 STATUS_MANAGER: Final = "swarm-operator-status"
 FINALIZER_MANAGER: Final = "swarm-operator-finalizer"
@@ -104,6 +104,14 @@ class KubernetesObjects:
     def get_secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """See `Objects`."""
         return self._secrets.get(namespace, name)
+
+    def get_held_secret(self, namespace: str, name: str) -> HeldSecret | None:
+        """See `Objects`."""
+        return self._secrets.get_held(namespace, name)
+
+    def hold_secret(self, namespace: str, name: str, held: bool) -> None:
+        """See `Objects`."""
+        self._secrets.hold(namespace, name, held)
 
     def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """See `Objects`."""

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from swarm_operator.adapters.kubernetes.api import SYSTEM, Json, KubernetesApi, segment
-from swarm_operator.api.base import API_VERSION
+from swarm_operator.api.base import API_VERSION, CREDENTIALS_FINALIZER
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.ports.objects import Resource
+from swarm_operator.ports.objects import HeldSecret, Resource
 
 FIELD_MANAGER: Final = "swarm-operator-secrets"
+_TRIES: Final = 4
 
 
 class Secrets:
@@ -29,6 +30,35 @@ class Secrets:
         """The decoded data, None where there is no such Secret."""
         secret = self._read(namespace, name)
         return None if secret is None else _data(secret)
+
+    def get_held(self, namespace: str, name: str) -> HeldSecret | None:
+        """See `Objects.get_held_secret`."""
+        secret = self._read(namespace, name)
+        if secret is None:
+            return None
+        metadata = secret["metadata"]
+        return HeldSecret(_data(secret), CREDENTIALS_FINALIZER in (metadata.get("finalizers") or ()), "deletionTimestamp" in metadata)
+
+    def hold(self, namespace: str, name: str, held: bool) -> None:
+        """See `Objects.hold_secret`. A PUT of what was read, with its resourceVersion; CONFLICT when it changes too often."""
+        for _ in range(_TRIES):
+            secret = self._read(namespace, name)
+            if secret is None:
+                return
+            metadata = secret["metadata"]
+            before: list[str] = metadata.get("finalizers") or []
+            # The API server refuses a new finalizer on an object that is being deleted.
+            if (CREDENTIALS_FINALIZER in before) == held or (held and "deletionTimestamp" in metadata):
+                return
+            others = [finalizer for finalizer in before if finalizer != CREDENTIALS_FINALIZER]
+            body = {**secret, "metadata": {**metadata, "finalizers": [*others, CREDENTIALS_FINALIZER] if held else others}}
+            try:
+                self._api.call("update_secret", "PUT", _path(namespace, name), query={"fieldManager": FIELD_MANAGER}, body=body)
+                return
+            except ExternalError as error:
+                if error.kind is not ErrorKind.CONFLICT:
+                    raise
+        raise ExternalError(ErrorKind.CONFLICT, SYSTEM, f"Secret {name!r} changes too often to set its finalizer")
 
     def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """All keys of a ConfigMap, text as UTF-8; None where there is no such ConfigMap."""

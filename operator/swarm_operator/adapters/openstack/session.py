@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 import yaml
 from keystoneauth1.adapter import Adapter
+from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.session import Session
 from openstack.config.cloud_region import CloudRegion
 from openstack.config.loader import OpenStackConfig
@@ -37,12 +39,21 @@ Json = dict[str, Any]
 TIMEOUTS: Final = (5.0, 60.0)
 """Seconds to connect, and to wait for bytes of an answer. Nova answers a POST only after calls of its own to Neutron, Glance and Placement."""
 _VERSIONS: Final[dict[Service, tuple[str | None, str | None]]] = {
-    "identity": (None, None),
+    "identity": ("3", "3.latest"),
     "compute": ("2", "2.latest"),
     "image": ("2", "2.latest"),
     "block-storage": ("3", "3.latest"),
     "network": (None, None),  # Neutron has one version; its place in the URL is handled in `_path`
 }
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Of a token: its user, the application credential that it was got with, and when the user's password expires."""
+
+    user_id: str
+    application_credential_id: str | None
+    password_expires_at: str | None
 
 
 class ApiSession:
@@ -81,6 +92,21 @@ class ApiSession:
             return self._open().get_project_id()
         except Exception as error:
             raise from_exception(error, what, Effect.READ) from error
+
+    def holder(self) -> Holder:
+        """Whose token it is."""
+        what = "authenticate with Keystone"
+        self._authenticate(what)
+        session = self._open()
+        plugin = session.auth
+        if not isinstance(plugin, BaseIdentityPlugin):
+            raise external(ErrorKind.NOT_FOUND, "Keystone does not tell of credentials of this auth_type", reason=Reason.NOT_EVALUATED)
+        try:
+            access = plugin.get_access(session)
+        except Exception as error:
+            raise from_exception(error, what, Effect.READ) from error
+        user: Json = getattr(access, "_user", None) or {}  # keystoneauth has no accessor for the password's expiry (Identity API 3, "Password authentication")
+        return Holder(str(access.user_id), getattr(access, "application_credential_id", None) or None, user.get("password_expires_at"))
 
     def call(
         self,
@@ -258,6 +284,9 @@ def open_session(
     entry = clouds[cloud_name]
     if not isinstance(entry, dict) or not (isinstance(entry.get("auth"), dict) or entry.get("profile")):
         raise _malformed(f"cloud {cloud_name!r} has no `auth`")
+    named = _names_file(entry)
+    if named is not None:
+        raise _malformed(f"`{named}` of cloud {cloud_name!r} would name a file of the operator's host; a CA certificate goes into the Secret's key `cacert`")
     directory: tempfile.TemporaryDirectory[str] | None = None
     overrides: dict[str, Any] = {}
     if cacert is not None and cacert.strip():
@@ -284,6 +313,27 @@ def _parse(clouds_yaml: bytes) -> dict[str, Any]:
     if not isinstance(clouds, dict):
         raise _malformed("has no `clouds`")
     return clouds
+
+
+_FILES: Final = frozenset({"cacert", "cert", "key", "ca_file", "cert_file", "key_file", "access_token_file", "mutual_auth_file", "vendor_file", "client_key"})
+"""Options of openstacksdk and of keystoneauth's plugins whose values are paths."""
+
+
+def _names_file(part: Any) -> str | None:
+    """The first option, at any depth, that would make the client read a file: whoever may write the Secret need not be allowed to read what the operator can."""
+    if isinstance(part, dict):
+        for name, value in part.items():
+            plain = str(name).replace("-", "_").lower()
+            if (plain in _FILES or (plain == "verify" and isinstance(value, str))) and value not in (None, ""):
+                return str(name)
+            if plain == "profile" and isinstance(value, str) and ("/" in value or ":" in value):
+                return str(name)  # openstacksdk would fetch it from there
+            found = _names_file(value)
+            if found is not None:
+                return found
+    elif isinstance(part, list):
+        return next((found for item in part if (found := _names_file(item)) is not None), None)
+    return None
 
 
 def _private_copy(cacert: bytes) -> tempfile.TemporaryDirectory[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm_operator.controllers.perform import guests, infrastructure, servers, swarm
+from swarm_operator.controllers.perform import guests, infrastructure, release, servers, swarm
 from swarm_operator.controllers.perform.registry import perform, performed
 
-__all__ = ["guests", "infrastructure", "perform", "performed", "servers", "swarm"]
+__all__ = ["guests", "infrastructure", "perform", "performed", "release", "servers", "swarm"]

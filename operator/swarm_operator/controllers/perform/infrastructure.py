@@ -55,19 +55,15 @@ def _infrastructure(action: Action, step: s.Step) -> None:
             raise AssertionError(f"no way to perform {step}")
 
 
-@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort, s.RemoveFinalizer)
+@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort)
 def _remove(action: Action, step: s.Step) -> None:
-    cloud = action.cloud if not isinstance(step, s.RemoveFinalizer) else None
+    cloud = action.cloud
     match step:
-        case s.RemoveFinalizer():
-            action.resource = action.objects.set_finalizer(action.resource, False)
-            action.released = True
-            return
-        case s.RemoveRule(evidence) if cloud is not None:
+        case s.RemoveRule(evidence):
             cloud.delete_security_rule(evidence.value[0])
-        case s.RemoveRouterInterface(router_id, evidence) if cloud is not None:
+        case s.RemoveRouterInterface(router_id, evidence):
             cloud.remove_router_interface(router_id, evidence.value)
-        case s.DeleteOrphan(orphan, evidence, called) if cloud is not None:
+        case s.DeleteOrphan(orphan, evidence, called):
             ways: dict[OrphanKind, Callable[[str], None]] = {
                 "server": cloud.delete_server,
                 "port": cloud.delete_port,
@@ -77,9 +73,9 @@ def _remove(action: Action, step: s.Step) -> None:
             }
             ways[orphan](evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
-        case s.DeleteKeyPair(evidence) if cloud is not None:
+        case s.DeleteKeyPair(evidence):
             cloud.delete_keypair(evidence.value)
-        case s.DeleteInfrastructure(kind, evidence, because) if cloud is not None:
+        case s.DeleteInfrastructure(kind, evidence, because):
             delete = {
                 "floating-ip": cloud.delete_floating_ip,
                 "router": cloud.delete_router,

@@ -8,7 +8,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cluster import verdicts
+from swarm_operator.domain.cluster import credentials, verdicts
 from swarm_operator.domain.cluster.deletion import decide_deletion
 from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
 from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, manager_addresses, plan_guests
@@ -54,7 +54,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     if lost is None:
         steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests))
     orphans = find_orphans(spec, status, observation, now)
-    steps = (*steps, *orphans.steps)
+    steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     if spec.paused:
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
@@ -66,6 +66,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     removing = any(not m.gone for m in membership.remove) or any(isinstance(s, RemoveNode) for s in steps)
     parts = (
         verdicts.credentials(observation.credentials),
+        credentials.expiring(spec, facts.credentials, observation, now),
         verdicts.infrastructure(infrastructure.problem, pending),
         verdicts.managers(observation, status, started, lost, waiting_for),
         verdicts.members(facts, wanted, removing, remediation, observation, refused),

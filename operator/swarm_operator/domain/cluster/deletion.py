@@ -1,23 +1,35 @@
 """Taking a cluster down: servers, then what they hang on. The finalizer goes only after complete fresh listings showed that nothing of ours is left.
 
-The swarm needs no teardown: it ends with its servers. Secrets go with their owner (Kubernetes garbage collection).
+The swarm needs no teardown: it ends with its servers. Secrets go with their owner (Kubernetes garbage collection); the one with the credentials is held until nothing is left.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
+from swarm_operator.api.base import ABANDON
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
+from swarm_operator.api.cluster_status import DeletionStage, MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Server
-from swarm_operator.domain.cluster import verdicts
+from swarm_operator.domain.cluster import credentials, verdicts
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, SETTLE_SECONDS
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.plan import ClusterPlan
-from swarm_operator.domain.cluster.steps import DeleteInfrastructure, DeleteKeyPair, DeleteServer, RemoveFinalizer, RemoveRouterInterface, Step
+from swarm_operator.domain.cluster.remaining import is_done, lines, progress, remaining, way_out
+from swarm_operator.domain.cluster.steps import (
+    DeleteInfrastructure,
+    DeleteKeyPair,
+    DeleteServer,
+    LetGo,
+    ReleaseCredentials,
+    RemoveFinalizer,
+    RemoveRouterInterface,
+    Step,
+)
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import MACHINE_UID
 
@@ -25,28 +37,50 @@ POLL_SECONDS = 2.0
 
 
 def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> ClusterPlan:
-    """One stage at a time; each reconcile looks at everything anew."""
+    """One stage at a time; each reconcile looks at everything anew. The stage and what is left are in the plan's status."""
     if not observation.finalizer:
         return ClusterPlan(status)
+    status = status.model_copy(update={"credentials": credentials.seen(spec, status, observation)})
+    if is_done(status):
+        return _plan(spec, observation, status, now, _release(spec, status))
+    left = remaining(status, observation)
+    if observation.annotations.get(ABANDON) == "true":
+        return _plan(spec, observation, progress(status, "Done", left, now), now, (LetGo(Reason.ABANDONED, lines(left)), *_release(spec, status)))
+    plan = _decide(spec, status, observation, now)
+    if plan.wants_fresh:
+        return plan
+    stage: DeletionStage = "Servers" if any(r.kind == "server" for r in left) else "Infrastructure"
+    if any(isinstance(step, RemoveFinalizer) for step in plan.steps):
+        stage = "Done"
+    return replace(plan, status=progress(plan.status, stage, left, now))
+
+
+def _release(spec: SwarmClusterSpec, status: SwarmClusterStatus) -> tuple[Step, ...]:
+    """The end, in this order: the stage Done is in status before the Secret is let go, for without the Secret nothing can be looked at again."""
+    names = {spec.identity_ref.secret_name, status.credentials.secret_name}  # status may have been lost
+    return (*(ReleaseCredentials(name) for name in sorted(filter(None, names))), RemoveFinalizer("nothing is left that the operator is to remove"))
+
+
+def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> ClusterPlan:
     if spec.paused:
-        return _plan(observation, status, (), blocked=Unknown(Reason.PAUSED, "spec.paused is set"), paused=True)
+        return _plan(spec, observation, status, now, (), blocked=Unknown(Reason.PAUSED, "spec.paused is set"), paused=True)
     if spec.deletion_policy == "Retain":
-        return _plan(observation, status, (RemoveFinalizer("spec.deletionPolicy is Retain: servers and networking stay"),))
+        return _plan(spec, observation, status, now, (LetGo(Reason.RETAINED, lines(remaining(status, observation))), *_release(spec, status)))
     if not observation.servers_fresh and isinstance(observation.servers, Known):
         return ClusterPlan(status, wants_fresh=True)
     for fact in _facts(observation):
         if isinstance(fact, Unknown):
-            return _plan(observation, status, (), blocked=fact, failure=fact.reason)
+            return _plan(spec, observation, status, now, (), blocked=fact, failure=fact.reason)
     assert isinstance(observation.servers, Known) and isinstance(observation.networking, Known) and isinstance(observation.keypair, Known)
     servers = [s for s in observation.servers.value if s.status not in GONE_STATUSES]
     if servers:
-        return _plan(observation, _going(status, servers, now), tuple(_delete(s) for s in servers if s.task_state != "deleting"))
+        return _plan(spec, observation, _going(status, servers, now), now, tuple(_delete(s) for s in servers if s.task_state != "deleting"))
     settling = [
         SETTLE_SECONDS - asked for n in status.nodes if n.server_id is None and (asked := times.age(n.created_at, now)) is not None and asked < SETTLE_SECONDS
     ]
     if settling:
         # The answer to a POST was lost a moment ago: its server may still appear.
-        return _plan(observation, status, (), requeue=max(settling))
+        return _plan(spec, observation, status, now, (), requeue=max(settling))
     status = status.model_copy(update={"nodes": []})
     networking = observation.networking.value
     obstacle, steps = _networking(status, observation, networking)
@@ -57,11 +91,11 @@ def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observat
     if observation.keypair.value is not None:
         steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
     if obstacle is not None:
-        return _plan(observation, status, steps, blocked=obstacle, failure=obstacle.reason)
+        return _plan(spec, observation, status, now, steps, blocked=obstacle, failure=obstacle.reason)
     if not steps and isinstance(observation.volumes, Known) and observation.volumes.value:
         names = ", ".join(v.id for v in observation.volumes.value[:5])
-        return _plan(observation, status, (), blocked=Unknown(Reason.DELETION_BLOCKED, f"volumes are still being deleted: {names}"))
-    return _plan(observation, status, steps or (RemoveFinalizer("nothing is left"),))
+        return _plan(spec, observation, status, now, (), blocked=Unknown(Reason.DELETION_BLOCKED, f"volumes are still being deleted: {names}"))
+    return _plan(spec, observation, status, now, steps or _release(spec, status))
 
 
 def _facts(observation: ClusterObservation) -> tuple[Fact[None] | Fact[tuple[Server, ...]] | Fact[OwnedNetworking] | Fact[KeyPair | None], ...]:
@@ -110,8 +144,10 @@ def _networking(status: SwarmClusterStatus, observation: ClusterObservation, net
 
 
 def _plan(
+    spec: SwarmClusterSpec,
     observation: ClusterObservation,
     status: SwarmClusterStatus,
+    now: datetime,
     steps: tuple[Step, ...],
     *,
     blocked: Unknown | None = None,
@@ -120,11 +156,11 @@ def _plan(
     paused: bool = False,
 ) -> ClusterPlan:
     hold = (
-        verdicts.verdict(ConditionType.DELETION_BLOCKED, "True", blocked.reason, blocked.message)
+        verdicts.verdict(ConditionType.DELETION_BLOCKED, "True", blocked.reason, blocked.message + way_out(blocked.reason))
         if blocked is not None
         else verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED)
     )
-    parts: list[Verdict] = [verdicts.credentials(observation.credentials)]
+    parts: list[Verdict] = [verdicts.credentials(observation.credentials), credentials.expiring(spec, status.credentials, observation, now)]
     parts += [
         verdicts.verdict(kind, "False", Reason.DELETING, "being deleted") for kind in (ConditionType.INFRASTRUCTURE_READY, ConditionType.MANAGERS_QUORATE)
     ]

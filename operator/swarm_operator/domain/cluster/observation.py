@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Port, Server, Volume
+from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworking, Port, Server, Volume
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 
@@ -66,6 +66,9 @@ class ClusterObservation:
     deleting: bool = False
     finalizer: bool = False
     credentials: Fact[None] = NOT_LOOKED_AT
+    credential_expiry: Fact[CredentialExpiry] = NOT_LOOKED_AT
+    credentials_held: bool = False
+    """The Secret of `identityRef` exists and carries our finalizer, or can't be given one any more because it is being deleted."""
     network_references: Fact[NetworkReferences] = NOT_LOOKED_AT
     machine_references: Mapping[str, Fact[MachineReferences]] = field(default_factory=dict)
     servers: Fact[tuple[Server, ...]] = NOT_LOOKED_AT

@@ -8,6 +8,7 @@ from datetime import datetime
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster import credentials
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
 from swarm_operator.domain.cluster.ladder import HEALTHY_SECONDS
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
@@ -51,6 +52,7 @@ def observed_status(
             "swarm_id": view.swarm_id if view is not None else status.swarm_id,
             "engine_version": (view.engine_version or None) if view is not None else status.engine_version,
             "engine_api_version": (view.engine_api_version or None) if view is not None else status.engine_api_version,
+            "credentials": credentials.seen(spec, status, observation),
             "infrastructure": infrastructure,
             "networks": statuses(spec, observation.uid, view, observation.networks_in_use) if view is not None else status.networks,
             "join": status.join.model_copy(update={"token_exposed": exposed}),

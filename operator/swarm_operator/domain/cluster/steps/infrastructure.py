@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from swarm_operator.api.cluster_status import OrphanKind
 from swarm_operator.api.conditions import ConditionType
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import SecurityRule
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.facts import Known
@@ -109,6 +110,37 @@ class RemoveRouterInterface(Step):
 @dataclass(frozen=True)
 class DeleteKeyPair(Step):
     evidence: Known[str]
+
+
+@dataclass(frozen=True)
+class HoldCredentials(Step):
+    """Our finalizer onto the Secret of `identityRef`. Nothing is made before."""
+
+    condition: ClassVar[ConditionType] = ConditionType.CREDENTIALS_VALID
+    touches_cloud: ClassVar[bool] = False
+    secret_name: str
+
+
+@dataclass(frozen=True)
+class ReleaseCredentials(Step):
+    """Our finalizer off a Secret, unless another SwarmCluster of the namespace needs it."""
+
+    condition: ClassVar[ConditionType] = ConditionType.CREDENTIALS_VALID
+    touches_cloud: ClassVar[bool] = False
+    secret_name: str
+
+    @property
+    def lane(self) -> str:
+        return "credentials"
+
+
+@dataclass(frozen=True)
+class LetGo(Step):
+    """Tell what is left in the cloud on purpose. `left` are lines of kind, id and name; `reason` is Abandoned or Retained."""
+
+    touches_cloud: ClassVar[bool] = False
+    reason: Reason
+    left: tuple[str, ...]
 
 
 @dataclass(frozen=True)
