@@ -15,12 +15,15 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from integration.engine_packages import NoEngine, unpacked
 from swarm_operator.ports.swarm import TlsMaterial
 
 _MINE = os.getpid() % 16384
@@ -28,7 +31,15 @@ _BASE = ipaddress.ip_address("10.254.0.0") + 4 * _MINE
 HOST, GUEST = str(_BASE + 1), str(_BASE + 2)
 NETNS, OUTER = f"swo-engine-{_MINE}", f"swo-eng{_MINE}"
 """One set per test process: runs at the same time do not meet."""
-_UPDATE = re.compile(r'POST[^\n]*/services/[^/\s"]+/update')
+_ENTER = """
+mount -t tmpfs none /run
+root=$1; shift
+[ -n "$root" ] || exec "$@"
+mount --bind "$root" "$root"  # the engine changes the flags of its root mount
+for part in proc sys dev tmp run; do mount --rbind /$part "$root/$part"; done
+PATH=/usr/sbin:/usr/bin exec chroot "$root" "$@"
+"""
+_UPDATE = re.compile(r'(?:Calling|handling) POST[^\n]*/services/[^/\s"]+/update')
 """The line of moby `daemon/server/middleware/debug.go`: "Calling POST /v1.41/services/ID/update?version=7"."""
 
 
@@ -83,10 +94,11 @@ class Authority:
 
 
 class PrivateEngine:
-    """Starts on `start`, is stopped by its process id on `stop`. `flags` are further ones for dockerd."""
+    """Starts on `start`, is stopped by its process id on `stop`. `flags` are further ones for dockerd; `root` is a file system to take it and its command line from
+    (`engine_packages`), this machine's when absent."""
 
-    def __init__(self, *flags: str) -> None:
-        self._flags = flags
+    def __init__(self, *flags: str, root: Path | None = None) -> None:
+        self._flags, self._root = flags, root
         self.endpoint = f"tcp://{GUEST}:2376"
         sweep()
         self._dir = Path(tempfile.mkdtemp(prefix=f"swo-engine-{os.getpid()}-"))
@@ -131,8 +143,9 @@ class PrivateEngine:
                     "private",
                     "sh",
                     "-c",
-                    'mount -t tmpfs none /run && exec "$@"',
+                    _ENTER,
                     "sh",
+                    str(self._root or ""),
                 ),
                 *("dockerd", "--data-root", str(d / "data"), "--exec-root", str(d / "exec"), "--pidfile", str(d / "pid"), "-H", f"unix://{d}/docker.sock"),
                 *("-H", "tcp://0.0.0.0:2376", "--tlsverify", "--tlscacert", str(d / "ca.pem")),
@@ -161,11 +174,18 @@ class PrivateEngine:
 
     def docker(self, *args: str, check: bool = True, data: bytes | None = None) -> subprocess.CompletedProcess[str]:
         """The docker command line on this engine: what a human does behind the operator's back."""
-        done = subprocess.run(["docker", "-H", f"unix://{self._dir}/docker.sock", *args], capture_output=True, timeout=60, check=False, input=data)
+        done = subprocess.run([*self._client(), "-H", f"unix://{self._dir}/docker.sock", *args], capture_output=True, timeout=60, check=False, input=data)
         result = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
         if check and result.returncode != 0:
             raise RuntimeError(f"docker {' '.join(args)}: {result.stderr}")
         return result
+
+    def _client(self) -> list[str]:
+        """The command line of the same version as the engine, by the dynamic linker of its own tree."""
+        if self._root is None:
+            return ["docker"]
+        libraries = self._root / "usr/lib/x86_64-linux-gnu"
+        return [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries), str(self._root / "usr/bin/docker")]
 
     def updates(self) -> int:
         """How many `POST /services/{id}/update` the engine has been sent, by whomever: from its own log, which needs `--debug`."""
@@ -197,6 +217,18 @@ class PrivateEngine:
         run(["ip", "netns", "delete", NETNS], check=False)
         run(["ip", "link", "delete", OUTER], check=False)
         shutil.rmtree(self._dir, ignore_errors=True)
+
+
+ENGINES: Final = ("installed", "trixie")
+"""The engines that tests of fields and updates run on: this machine's, and the one of a newer Debian suite (26.1, API 1.45)."""
+
+
+def engine_of(name: str, *flags: str) -> PrivateEngine:
+    """One of ENGINES, not started. Skips the test where its packages can't be had."""
+    try:
+        return PrivateEngine(*flags, root=None if name == "installed" else unpacked(name))
+    except NoEngine as reason:
+        pytest.skip(str(reason))
 
 
 def sweep() -> None:

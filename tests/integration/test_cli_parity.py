@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
-from integration.private_engine import PrivateEngine
+from integration.private_engine import ENGINES, PrivateEngine, engine_of
 from swarm_operator.adapters.docker import DockerSwarm
 from swarm_operator.adapters.docker.transport import Transport
 from swarm_operator.api.service import SwarmServiceSpec
+from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.service.compare import compare, creation, patch
 from swarm_operator.domain.service.convergence import Convergence, measure
 from swarm_operator.domain.service.gating import parse_version, unsupported
@@ -155,9 +156,9 @@ ELSEWHERE = {"configs", "secrets", "replicas", "job.completions", "job.maxConcur
 """Leaves with tests of their own: see test_service_materials, test_docker_adapter and the jobs below; each case has an image and replicas."""
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[PrivateEngine]:
-    engine = PrivateEngine()
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
+    engine = engine_of(request.param)
     try:
         engine.start()
         engine.init_swarm()
@@ -184,6 +185,21 @@ def inspect(swarm: DockerSwarm, service_id: str) -> dict[str, Any]:
     raw = swarm.inspect_service(service_id)
     assert raw is not None
     return raw
+
+
+def edited(swarm: DockerSwarm, service_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The spec after `change` was posted; tried again where the orchestrator's own write came between."""
+    for _ in range(20):
+        raw = inspect(swarm, service_id)
+        try:
+            swarm.update_service(service_id, raw["Version"]["Index"], change(raw["Spec"]))
+        except ExternalError as error:
+            assert error.kind is ErrorKind.CONFLICT, error
+            time.sleep(0.1)
+            continue
+        spec: dict[str, Any] = inspect(swarm, service_id)["Spec"]
+        return spec
+    raise AssertionError("out of sequence again and again")
 
 
 def stripped(value: Any) -> Any:

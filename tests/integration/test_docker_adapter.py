@@ -204,10 +204,10 @@ def test_events_come_at_once_and_survive_heartbeats(swarm: DockerSwarm) -> None:
 
 
 class Running:
-    """The controller with its queue, workers, session and events; the Kubernetes API is in memory."""
+    """The controller with its queue, workers, session and events; the Kubernetes API is in memory. `objects` are those that an operator before this one has left."""
 
-    def __init__(self, engine: PrivateEngine) -> None:
-        self.engine, self.objects, clock = engine, FakeObjects(), SystemClock()
+    def __init__(self, engine: PrivateEngine, objects: FakeObjects | None = None) -> None:
+        self.engine, self.objects, clock = engine, objects or FakeObjects(), SystemClock()
         self.queue: WorkQueue[Key] = WorkQueue(clock)
         self.sessions = ClusterSessions(DockerSwarms(), lambda key: self.queue.add(key, urgent=True), clock)
         self.controller = ServiceController(self.objects, self.sessions, clock)
