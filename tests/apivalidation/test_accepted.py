@@ -16,6 +16,7 @@ from swarm_operator.api.conditions import Condition
 from swarm_operator.api.materials import ImageStatus, MaterialStatus, Platform
 from swarm_operator.api.parse import parse_cluster, parse_cluster_status, parse_service, parse_service_status
 from swarm_operator.api.service import AllocatedPort, FailingTask, ReplicaStatus, SwarmServiceStatus
+from swarm_operator.api.storage import MachineVolumeStatus, RetainedVolumeStatus
 
 pytestmark = pytest.mark.lab
 
@@ -92,6 +93,7 @@ def test_cluster_status_round_trip(api: Kubectl) -> None:
         engine_version="26.1",
         host_keys=["ssh-ed25519 AAAA"],
         engine_configured=True,
+        volumes=[MachineVolumeStatus(name="data", volume_id="v1", size_gib=10, attached=True)],
     )
     status = SwarmClusterStatus(
         observed_generation=1,
@@ -106,6 +108,7 @@ def test_cluster_status_round_trip(api: Kubectl) -> None:
             network_id="net-1", subnet_id="sub-1", router_id="rtr-1", external_network_id="net-0", security_group_ids=["sg-1"], key_name="swarmops-1"
         ),
         join=JoinStatus(token_exposed=True, rotated_at=NOW),
+        retained_volumes=[RetainedVolumeStatus(volume_id="v2", name="full-a-1-data", size_gib=10)],
         nodes=[node],
     )
     assert parse_cluster_status(written(api, "SwarmCluster", status.to_manifest())) == status

@@ -27,10 +27,11 @@ from swarm_operator.domain.cloud import (
     ServerRequest,
     Subnet,
     Volume,
+    VolumeRequest,
 )
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, part_of
-from swarm_operator.domain.quota import CORES, FLOATING_IP, Usage
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, Usage
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -39,6 +40,8 @@ BUILD_SECONDS = 3.0
 BOOT_SECONDS = 4.0
 DELETE_SECONDS = 3.0
 CACHE_SECONDS = 1.5
+VOLUME_SECONDS = 2.0
+"""How long Cinder takes for anything."""
 
 
 @dataclass
@@ -54,6 +57,17 @@ class SimServer:
     fail_with: str | None = None
     deleted_at: float | None = None
     off: bool = False
+
+
+@dataclass
+class SimDisk:
+    """What is on a volume. `signature`: type and UUID of a file system, or something else."""
+
+    signature: tuple[str, str] | None = None
+    content: dict[str, str] = field(default_factory=dict)
+    file_system_gib: int = 0
+    became: float = 0.0
+    """Since when Cinder has been busy with it."""
 
 
 def port_id(server: SimServer) -> str:
@@ -75,6 +89,9 @@ class SimCloud:
     keypairs: dict[str, KeyPair] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     """All of them carry the cluster's UID."""
+    disks: dict[str, SimDisk] = field(default_factory=dict)
+    gigabytes: int | None = None
+    created_volumes: int = 0
     cores: int | None = None
     floating_limit: int | None = None
     """Quotas."""
@@ -96,8 +113,19 @@ class SimCloud:
 
     def tick(self) -> None:
         now = self.world.clock.monotonic()
+        for volume in list(self.volumes.values()):
+            after = {"creating": "available", "attaching": "in-use", "extending": "in-use" if volume.attached_to else "available"}.get(volume.status)
+            if after is not None and now - self.disks[volume.id].became >= VOLUME_SECONDS:
+                self.volumes[volume.id] = replace(volume, status=after)
+            elif volume.status == "deleting" and volume.id in self.disks and now - self.disks[volume.id].became >= VOLUME_SECONDS:
+                del self.volumes[volume.id], self.disks[volume.id]
         for server in [s for s in self.servers.values() if s.deleted_at is not None and now >= s.deleted_at]:
             del self.servers[server.id]
+            for volume in [v for v in self.volumes.values() if server.id in v.attached_to]:
+                if server.request.root_volume is not None and server.request.root_volume.volume_id == volume.id:
+                    del self.volumes[volume.id]
+                else:
+                    self.volumes[volume.id] = replace(volume, status="available", attached_to=())
             made = server.request.port_id in self.ports
             if made:
                 assert server.request.port_id is not None
@@ -164,6 +192,10 @@ class SimCloud:
         server_id = self._id("server")
         if port is not None:
             self.ports[port.id] = replace(port, device_id=server_id, device_owner="compute:nova")
+        if request.root_volume is not None and request.root_volume.volume_id is not None:
+            root = self.volumes[request.root_volume.volume_id]
+            assert root.status == "available", root
+            self.volumes[root.id] = replace(root, status="in-use", attached_to=(server_id,))
         now = self.world.clock
         self.created_servers += 1
         self.servers[server_id] = SimServer(
@@ -202,6 +234,7 @@ class SimCloud:
 
     def _boot(self, server: SimServer) -> None:
         guest = self.world.guests[server.id]
+        guest.mounts = {path: volume for path, volume in guest.fstab.items() if server.id in self.volumes[volume].attached_to}
         server.off, server.started = False, self.world.clock.monotonic() - BUILD_SECONDS
         if not guest.hopeless:
             guest.died, guest.engine_up = None, not guest.engine_broken
@@ -246,11 +279,47 @@ class SimCloud:
     def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:
         return tuple(self.volumes.values())
 
+    def get_volume_usage(self) -> dict[str, Usage]:
+        return {GIGABYTES: Usage(sum(v.size_gib for v in self.volumes.values()), self.gigabytes)}
+
+    def create_volume(self, request: VolumeRequest) -> str:
+        made = self._id("volume")
+        self.created_volumes += 1
+        self.disks[made] = SimDisk(became=self.world.clock.monotonic())
+        self.volumes[made] = Volume(made, request.name, "creating", request.size_gib, dict(request.metadata), created=times.stamp(self.world.clock.now()))
+        return made
+
+    def _busy(self, volume: Volume, status: str) -> None:
+        self.disks[volume.id].became = self.world.clock.monotonic()
+        self.volumes[volume.id] = replace(volume, status=status)
+
+    def attach_volume(self, server_id: str, volume_id: str) -> None:
+        self.writes += 1
+        volume, server = self.volumes[volume_id], self.servers[server_id]
+        if volume.status != "available" or self.status_of(server) != "ACTIVE" or server.deleted_at is not None:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", f"volume is {volume.status}, server is {self.status_of(server)}")
+        self._busy(replace(volume, attached_to=(server_id,)), "attaching")
+
+    def extend_volume(self, volume_id: str, size_gib: int) -> None:
+        self.writes += 1
+        volume = self.volumes[volume_id]
+        if volume.size_gib >= size_gib or volume.status not in ("available", "in-use"):
+            raise ExternalError(ErrorKind.INVALID, "openstack", "new size must be greater")
+        self._busy(replace(volume, size_gib=size_gib), "extending")
+
+    def update_volume_metadata(self, volume_id: str, values: dict[str, str]) -> None:
+        self.writes += 1
+        self.volumes[volume_id] = replace(self.volumes[volume_id], metadata={**self.volumes[volume_id].metadata, **values})
+
     def delete_volume(self, volume_id: str) -> None:
         self.writes += 1
-        if self.refuse_volume_deletes:
+        volume = self.volumes.get(volume_id)
+        if self.refuse_volume_deletes or (volume is not None and volume.attached_to):
             raise ExternalError(ErrorKind.CONFLICT, "openstack", "volume is in use")
-        self.volumes.pop(volume_id, None)
+        if volume is not None and volume_id in self.disks:
+            self._busy(volume, "deleting")
+        else:
+            self.volumes.pop(volume_id, None)
 
     def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
         def mine(objects: dict[str, object]) -> tuple[object, ...]:

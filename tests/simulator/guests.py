@@ -14,6 +14,7 @@ from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_CLUSTER, ENGINE_LABEL_MACHINE, JOIN_TOKEN
 from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, SwarmSettings, SwarmView
+from swarm_operator.domain.volumes import GuestVolume, Mount
 from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
 from swarm_operator.ports.swarm import SwarmEvent, TlsMaterial
 
@@ -42,6 +43,9 @@ class Guest:
     authority: bytes | None = None
     swarm: SimSwarm | None = None
     node_id: str = ""
+    mounts: dict[str, str] = field(default_factory=dict)
+    fstab: dict[str, str] = field(default_factory=dict)
+    """Volume ids by mount point."""
 
     def labels(self) -> dict[str, str]:
         """As daemon.json in the user data sets them."""
@@ -146,7 +150,35 @@ class SimHost:
     def engine_request(self, method: str, path: str, body: Any = None) -> Any:
         raise AssertionError(f"not modelled: {method} {path} {json.dumps(body)}")
 
+    def look_at_volumes(self, mounts: Sequence[Mount]) -> tuple[GuestVolume, ...]:
+        return tuple(self._look(mount) for mount in mounts)
+
+    def _look(self, mount: Mount) -> GuestVolume:
+        cloud = self._world.cloud
+        volume = cloud.volumes.get(mount.volume_id)
+        if volume is None or self._guest.server.id not in volume.attached_to or volume.status == "attaching":
+            return GuestVolume(mount.volume_id)
+        disk = cloud.disks[volume.id]
+        if disk.signature not in (None, (mount.format, mount.uid)):
+            return GuestVolume(volume.id, volume.size_gib, f"it holds {disk.signature[0]}: nothing is written" if disk.signature else "")
+        assert mount.path is not None, "not modelled"
+        done = self._guest.mounts.get(mount.path) == volume.id and disk.file_system_gib == volume.size_gib
+        return GuestVolume(volume.id, volume.size_gib, "", done)
+
+    def set_up_volume(self, mount: Mount) -> None:
+        found = self._look(mount)
+        if found.size_gib == 0 or found.refused:
+            raise ExternalError(ErrorKind.INVALID, "ssh", found.refused or "no device", reason=Reason.VOLUME_REFUSED)
+        disk = self._world.cloud.disks[mount.volume_id]
+        if disk.signature is None:
+            assert not disk.content, "a file system was made over content"
+            disk.signature = (mount.format, mount.uid)
+        assert mount.path is not None
+        disk.file_system_gib = found.size_gib
+        self._guest.fstab[mount.path] = self._guest.mounts[mount.path] = mount.volume_id
+
     def swarm_init(self, init: SwarmInit) -> str:
+        self._world.check_volumes(self._guest)
         if self._guest.swarm is not None:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
         swarm = SimSwarm(f"swarm{self._world.swarms_made}")

@@ -13,9 +13,11 @@ from simulator.faults import Faults, Port
 from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
 from simulator.objects import SimObjects
 from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.api.parse import parse_cluster
 from swarm_operator.controllers.cluster import ClusterController
+from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.ownership import JOIN_MANAGER, JOIN_TOKEN
+from swarm_operator.domain.ownership import JOIN_MANAGER, JOIN_TOKEN, POOL, SLOT
 from swarm_operator.engine.clock import FakeClock
 from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.ports.objects import Key, Resource
@@ -167,6 +169,7 @@ class World:
     def join(self, guest: Guest, managers: list[str], token: str) -> None:
         if guest.swarm is not None:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
+        self.check_volumes(guest)
         for address in managers:
             host, _, port = address.partition(":")
             manager = self.reach(host, through=True)
@@ -181,6 +184,15 @@ class World:
                 swarm.add(guest, roles[token])
                 return
         raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager")
+
+    def check_volumes(self, guest: Guest) -> None:
+        """An engine joins: the volumes that the spec gives its machine must be mounted."""
+        assert self.resource is not None
+        spec, metadata = parse_cluster(self.resource.spec), guest.server.metadata
+        for wanted in machine_spec(spec, metadata[POOL]).volumes:
+            volume = self.cloud.volumes[guest.mounts[wanted.mount_path or ""]]
+            assert volume.attached_to == (guest.server.id,)
+            assert volume.name == f"demo-{metadata[POOL] or 'manager'}-{metadata[SLOT]}-{wanted.name}", "the volume of another slot"
 
     def refresh_nodes(self, swarm: SimSwarm) -> None:
         by_node = {g.node_id: g for g in self.guests.values() if g.swarm is swarm}

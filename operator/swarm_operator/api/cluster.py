@@ -77,6 +77,12 @@ class SwarmClusterSpec(ApiModel):
                 "`replicas` of all workerPools must not exceed 1000 together",
                 fieldPath=".workerPools",
             ),
+            cel(
+                """self.join != 'Metadata' || !has(self.workerPools) || self.workerPools.all(p,
+                   has(p.machine) && has(p.machine.volumes) ? p.machine.volumes.size() == 0 : !has(self.machine.volumes) || self.machine.volumes.size() == 0)""",
+                "workers with `volumes` need `join: SSH`: only there the operator decides when an engine joins",
+                fieldPath=".join",
+            ),
         )
     )
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
 from swarm_operator.api.conditions import Condition
+from swarm_operator.api.storage import MOST_VOLUMES, MachineVolumeStatus, RetainedVolumeStatus
 
 
 class MachinePhase(StrEnum):
@@ -67,6 +68,9 @@ class MachineStatus(ApiModel):
     host_keys: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=8, description="Pinned ssh host keys (public).")
     engine_configured: bool = Field(default=False, description="The engine has its TLS certificate (managers).")
     remediation: MachineRemediation | None = Field(default=None, description="The last repair, while it is recent.")
+    volumes: list[MachineVolumeStatus] = Field(
+        default_factory=list, max_length=MOST_VOLUMES, description="Data volumes.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
 
 
 class RoleCount(ApiModel):
@@ -195,6 +199,12 @@ class SwarmClusterStatus(ApiModel):
         max_length=100,
         description="Objects in the cloud that carry the cluster's UID and serve no part of it.",
         json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["id"]},
+    )
+    retained_volumes: list[RetainedVolumeStatus] = Field(
+        default_factory=list,
+        max_length=1000,
+        description="Data volumes without a machine that are kept because of `retain`.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["volumeID"]},
     )
     nodes: list[MachineStatus] = Field(
         default_factory=list,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
+from swarm_operator.api.storage import RootVolumeSpec, Volumes
 
 _METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
 """Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
@@ -46,6 +47,8 @@ class MachineSpec(ApiModel):
         json_schema_extra=_METADATA,
     )
     availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
+    root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
+    volumes: Volumes = Field(default_factory=list, description="Data volumes, one of each per machine slot.")
 
 
 class MachineOverrides(ApiModel):
@@ -60,11 +63,15 @@ class MachineOverrides(ApiModel):
         json_schema_extra=_METADATA,
     )
     availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
+    root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
+    volumes: Volumes | None = Field(default=None, description="Data volumes instead of those of spec.machine; an empty list: none.")
 
     def over(self, base: MachineSpec) -> MachineSpec:
         """`base` with these fields put over it; metadata is merged key by key."""
         changes: dict[str, Any] = {
-            name: value for name in ("flavor", "image", "config_drive", "availability_zone") if (value := getattr(self, name)) is not None
+            name: value
+            for name in ("flavor", "image", "config_drive", "availability_zone", "root_volume", "volumes")
+            if (value := getattr(self, name)) is not None
         }
         if self.metadata is not None:
             changes["metadata"] = {**base.metadata, **self.metadata}

@@ -67,8 +67,17 @@ class Reason(StrEnum):
     ENGINE_FAILED = "EngineFailed", "The Docker engine of a machine does not start or refuses a request."
     DELETION_BLOCKED = "DeletionBlocked", "Something prevents the removal of external resources; the message says what."
     ABANDONED = "Abandoned", "The finalizer was removed on demand; the message names what was left in the cloud. It carries the cluster's UID."
-    RETAINED = "Retained", "spec.deletionPolicy is Retain: the message names what stays in the cloud. A new SwarmCluster can take it over."
+    RETAINED = (
+        "Retained",
+        "It stays on purpose (spec.deletionPolicy, `retain` of a data volume): the message names what, and where a cluster is deleted a new one can take it over.",
+    )
     ORPHANS_FOUND = "OrphansFound", "Objects carry the cluster's UID and serve no part of it; delete them, or set spec.orphans to Delete."
+    VOLUMES_PENDING = "VolumesPending", "Data volumes are being made, attached, formatted, mounted or extended."
+    VOLUME_REFUSED = (
+        "VolumeRefused",
+        "A data volume holds something that is not ours, or can't be mounted where the spec says; nothing is written to it. The message says what to do.",
+    )
+    VOLUME_FAILED = "VolumeFailed", "Cinder reports an error for a data volume, or a command on the guest failed; the message has its text."
     # services
     CLUSTER_NOT_FOUND = "ClusterNotFound", "spec.clusterRef names no SwarmCluster in this namespace."
     CLUSTER_NOT_READY = "ClusterNotReady", "The SwarmCluster has no reachable manager yet."

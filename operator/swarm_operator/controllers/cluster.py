@@ -150,6 +150,7 @@ class ClusterController:
         found = verdicts.with_failures(plan.verdicts, [v for f in action.failures for v in _failed(f, resource.deleting)]) if action.failures else plan.verdicts
         self._write(action.resource, action.status, found)
         self._tell_of_orphans(resource, action)
+        self._tell_of_retained(resource, action)
         if action.failures:
             memory.slow = None
         if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):
@@ -172,6 +173,13 @@ class ClusterController:
         for orphan in action.status.orphans:
             if orphan.id not in known:
                 action.objects.event(action.resource, Reason.ORPHANS_FOUND, f"{orphan.kind} {orphan.id} {orphan.name}", warning=True)
+
+    def _tell_of_retained(self, resource: Resource, action: Action) -> None:
+        """One Event for each volume that has just become one without a machine."""
+        known = {v.volume_id for v in parse_cluster_status(resource.status).retained_volumes}
+        for volume in action.status.retained_volumes:
+            if volume.volume_id not in known and not resource.deleting:
+                action.objects.event(action.resource, Reason.RETAINED, f"volume {volume.name} ({volume.volume_id}) is kept: `retain` is set")
 
     def _outcome(self, plan: ClusterPlan, action: Action, gathered: Gathered) -> Outcome:
         if action.failures:

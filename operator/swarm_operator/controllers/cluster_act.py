@@ -15,7 +15,7 @@ from swarm_operator.controllers.cluster_gather import Gathered
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.faults import refusal
-from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, JoinManager, JoinNode, Step
+from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, JoinManager, JoinNode, Step
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import MachineId
 from swarm_operator.domain.quota import Usage
@@ -139,7 +139,7 @@ def intend(action: Action, machines: Sequence[MachineId]) -> None:
 def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> None:
     """Perform `steps` in order by `perform`. `ExternalError`s end up in `action.failures`; one of Kubernetes itself (nothing can be written down) is raised."""
     failed: set[str] = set()
-    creates = [s for s in steps if isinstance(s, CreateServer | CreatePort)]
+    creates = [s for s in steps if isinstance(s, CreateServer | CreatePort | CreateRootVolume)]
     intended = False
     queue = list(steps)
     while queue:
@@ -151,7 +151,7 @@ def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> No
             while queue and isinstance(queue[0], JoinNode) and not isinstance(queue[0], JoinManager):
                 batch.append(queue.pop(0))
             batch = [s for s in batch if s.lane not in failed]
-        if isinstance(step, CreateServer | CreatePort) and not intended:
+        if isinstance(step, CreateServer | CreatePort | CreateRootVolume) and not intended:
             intend(action, [s.machine for s in creates])
             intended = True
         for one, error in _run(action, batch, perform):
@@ -198,8 +198,8 @@ def _note_refusal(action: Action, step: CreateServer, error: ExternalError) -> N
         action.set_machine(uid, created_at=None)
 
 
-def _forget_unsent(action: Action, creates: Sequence[CreateServer | CreatePort]) -> None:
-    """The machines that were written down and whose server was never asked for (their port is to be made first): nothing has to be looked for."""
+def _forget_unsent(action: Action, creates: Sequence[CreateServer | CreatePort | CreateRootVolume]) -> None:
+    """The machines that were written down and whose server was never asked for (their port or root volume is to be made first): nothing has to be looked for."""
     tried = {s for s in action.done if isinstance(s, CreateServer)} | {f.step for f in action.failures if isinstance(f.step, CreateServer)}
     for step in creates:
         if step not in tried:

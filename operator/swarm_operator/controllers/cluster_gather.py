@@ -16,6 +16,7 @@ from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
 from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworking, Port, Volume
 from swarm_operator.domain.cluster import overlays
+from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
@@ -215,7 +216,7 @@ class Gatherer:
         observation = replace(observation, servers=self._read(lambda: cloud.list_servers(uid)))
         memo = self._memo
         if memo is not None:
-            return replace(
+            observation = replace(
                 observation,
                 network_references=memo.network_references,
                 machine_references=memo.machine_references,
@@ -223,22 +224,32 @@ class Gatherer:
                 keypair=memo.keypair,
                 volumes=memo.volumes,
             )
+            return observation if self._settled(observation) else replace(observation, volumes=self._volumes(cloud))
         return replace(
             observation,
             network_references=self._read(lambda: self._network_references(cloud)),
             machine_references={pool: self._machine_references(cloud, pool) for pool in sorted(names)},
             networking=self._read(lambda: cloud.list_owned_networking(uid)),
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
-            volumes=self._volumes(cloud) if self._status.swarm_id is not None else NOT_LOOKED_AT,
+            volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
             project_fresh=True,
         )
 
     def _volumes(self, cloud: Cloud) -> Fact[tuple[Volume, ...]]:
-        """Not through `_read`: a cloud without Cinder is none to fail on."""
+        """Not through `_read` where nothing of the spec needs Cinder: a cloud without it is none to fail on."""
+        if declares_volumes(self._spec):
+            return self._read(lambda: cloud.list_owned_volumes(self._resource.uid))
         try:
             return Known(cloud.list_owned_volumes(self._resource.uid))
         except ExternalError as error:
             return Unknown(error.reason, error.message)
+
+    def _settled(self, observation: ClusterObservation) -> bool:
+        """Whether the remembered volumes will do."""
+        table = tabulate(self._status, observation, self._clock.now())
+        wanted = sum(replicas for _, _, replicas in pools(self._spec))
+        machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
+        return settled(self._spec, observation, machines) and (len(machines) >= wanted or not declares_volumes(self._spec))
 
     def _deletion_facts(self, observation: ClusterObservation, cloud: Cloud) -> ClusterObservation:
         """All of it fresh, and references not at all: they may be gone long since."""
@@ -286,6 +297,7 @@ class Gatherer:
         asked = to_ask(self._spec, machines, observation.swarm)
         if isinstance(observation.swarm, Known):
             asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()))
+        asked = tuple({m.uid: m for m in (*asked, *to_look_at(self._spec, observation, machines))}.values())
         if cloud is None or self._contents.ssh_private is None:
             return observation, swarm
         for machine in machines:
@@ -306,7 +318,7 @@ class Gatherer:
             needed.insert(0, through)
         host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))
         logins.host_keys |= {uid: keys.value for uid, keys in host_keys.items() if isinstance(keys, Known)}
-        guests = self._each([m for m in asked if m.uid in logins.host_keys], lambda m: self._read(lambda: self._guest(m, logins)))
+        guests = self._each([m for m in asked if m.uid in logins.host_keys], lambda m: self._read(lambda: self._guest(m, logins, observation)))
         return replace(observation, host_keys=host_keys, guests=guests), swarm
 
     def _view(self, observation: ClusterObservation, managers: Sequence[Machine]) -> tuple[ClusterObservation, Swarm | None]:
@@ -365,17 +377,19 @@ class Gatherer:
                 return dict(zip([m.uid for m in machines], pool.map(call, machines), strict=True))
         return {m.uid: call(m) for m in machines}
 
-    def _guest(self, machine: Machine, logins: GuestLogins) -> Guest:
+    def _guest(self, machine: Machine, logins: GuestLogins, observation: ClusterObservation) -> Guest:
         host = logins.open(machine.uid)
+        mounts = mounts_to_look_at(self._spec, observation, machine)
+        volumes = host.look_at_volumes(mounts) if mounts else ()
         try:
             engine = host.engine_info()
         except ExternalError as error:
             # The guest answers, its engine does not: that is worth knowing.
-            return Guest(EngineInfo("", ENGINE_SILENT, error=error.message))
+            return Guest(EngineInfo("", ENGINE_SILENT, error=error.message), volumes=volumes)
         if machine.id.role != "Manager" or self._contents.tls is None:
-            return Guest(engine)
+            return Guest(engine, volumes=volumes)
         addresses = [a for a in (logins.addresses.get(machine.uid), fixed_address(machine)) if a is not None]
-        return Guest(engine, tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now()))
+        return Guest(engine, tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now()), volumes)
 
 
 def remember(gathered: Gathered, at: float) -> SlowFacts | None:

@@ -8,17 +8,22 @@ from typing import TypeVar
 
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.quota import CORES, FLOATING_IP, PORT, RAM, SERVER, Usage, shortage, taken
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, RAM, SERVER, VOLUME, Usage, shortage, taken
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def server_needs(action: Action, flavor_id: str, *, port: bool) -> dict[str, int]:
-    """What a server of the flavor takes; `port`: Nova makes its port."""
+def server_needs(action: Action, flavor_id: str, *, port: bool, root_gib: int = 0) -> dict[str, int]:
+    """What a server of the flavor takes; `port`: Nova makes its port; `root_gib`: Nova makes its root volume."""
     found = _if_told(lambda: action.cloud.get_flavor_size(flavor_id))
     size = {} if found is None else {CORES: found.vcpus, RAM: found.ram}
-    return {SERVER: 1, **size, **({PORT: 1} if port else {})}
+    return {SERVER: 1, **size, **({PORT: 1} if port else {}), **(volume_needs(root_gib) if root_gib else {})}
+
+
+def volume_needs(size_gib: int) -> dict[str, int]:
+    """What a volume takes."""
+    return {VOLUME: 1, GIGABYTES: size_gib}
 
 
 PORT_NEEDS: Mapping[str, int] = {PORT: 1}
@@ -32,6 +37,8 @@ def check_quota(action: Action, what: str, needs: Mapping[str, int]) -> None:
         usage |= _if_told(action.cloud.get_compute_usage) or {}
         usage |= _if_told(action.cloud.get_network_usage) or {}
         action.usage = usage
+    if GIGABYTES in needs and GIGABYTES not in action.usage:
+        action.usage = {**action.usage, **(_if_told(action.cloud.get_volume_usage) or {})}
     short = shortage(needs, action.usage)
     if short is not None:
         raise ExternalError(ErrorKind.QUOTA, "openstack", f"create {what}: quota too small: {short}")

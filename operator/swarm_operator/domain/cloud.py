@@ -44,6 +44,7 @@ class ServerRequest:
     availability_zone: str | None = None
     port_id: str | None = None
     """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's, and Nova leaves it when the server goes."""
+    root_volume: RootVolume | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,36 @@ class FlavorSize:
 
 @dataclass(frozen=True)
 class Volume:
-    """A Cinder volume; `status` is Cinder's (available, in-use, deleting, ...)."""
+    """A Cinder volume; `status` is Cinder's (available, in-use, deleting, ...), `attached_to` are ids of servers, `created` is RFC 3339 UTC."""
 
     id: str
     name: str
     status: str
+    size_gib: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
+    attached_to: tuple[str, ...] = ()
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class VolumeRequest:
+    """A volume to create. `image_id`: a bootable one with the image's content."""
+
+    name: str
+    size_gib: int
+    metadata: dict[str, str]
+    type: str | None = None
+    availability_zone: str | None = None
+    image_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RootVolume:
+    """The root disk of a server as a volume that goes with the server: `volume_id` was made before, or Nova makes one of `size_gib` from the server's image."""
+
+    size_gib: int
+    type: str | None = None
+    volume_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ CORES = "cores"
 RAM = "MiB of RAM"
 PORT = "ports"
 FLOATING_IP = "floating IPs"
+VOLUME = "volumes"
+GIGABYTES = "GiB of volumes"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from swarm_operator.domain.cloud import (
     ServerRequest,
     Subnet,
     Volume,
+    VolumeRequest,
 )
 from swarm_operator.domain.quota import Usage
 
@@ -74,10 +75,23 @@ class Cloud(Protocol):
     def get_flavor_size(self, flavor_id: str) -> FlavorSize: ...
     def get_compute_usage(self) -> dict[str, Usage]: ...
     def get_network_usage(self) -> dict[str, Usage]: ...
+    def get_volume_usage(self) -> dict[str, Usage]: ...
 
     # Cinder
     def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:
         """All volumes whose metadata names the cluster; raises where the cloud has no Cinder."""
+
+    def create_volume(self, request: VolumeRequest) -> str:
+        """POST /volumes; the id. Nothing follows the POST. AMBIGUOUS when the answer was lost."""
+
+    def attach_volume(self, server_id: str, volume_id: str) -> None:
+        """Through Nova. INVALID or CONFLICT where it is attached already or the server is in a state that forbids it."""
+
+    def extend_volume(self, volume_id: str, size_gib: int) -> None:
+        """Grow it, in use or not (Block Storage API 3.42). Where it is in use Nova tells the guest's kernel. INVALID where it is as large already."""
+
+    def update_volume_metadata(self, volume_id: str, values: dict[str, str]) -> None:
+        """Set metadata keys; others stay."""
 
     def delete_volume(self, volume_id: str) -> None:
         """Already gone is no error; INVALID or CONFLICT while in use."""

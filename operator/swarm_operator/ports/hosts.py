@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from swarm_operator.domain.swarm import EngineInfo
+from swarm_operator.domain.volumes import GuestVolume, Mount
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,14 @@ class Host(Protocol):
         """`POST /swarm/join`. The token goes through the channel only."""
 
     def swarm_leave(self, force: bool) -> None: ...
+    def look_at_volumes(self, mounts: Sequence[Mount]) -> tuple[GuestVolume, ...]:
+        """One answer for each, in order; nothing is written."""
+
+    def set_up_volume(self, mount: Mount) -> None:
+        """Make the file system where the volume is blank, mount it, note it in fstab, grow it to the size of the device; where it holds the engine's data, the engine is stopped
+        before and started after. Done twice it does nothing more. INVALID with reason VolumeRefused where it holds something else, or something else is in the way: nothing
+        was written. TRANSIENT with reason VolumeFailed where a command failed."""
+
     def close(self) -> None: ...
 
 

@@ -11,7 +11,7 @@ from swarm_operator.adapters.openstack import convert
 from swarm_operator.adapters.openstack.errors import Effect, external
 from swarm_operator.adapters.openstack.session import ApiSession, Json
 from swarm_operator.adapters.openstack.sharedlist import SharedList
-from swarm_operator.domain.cloud import KeyPair, Server, ServerRequest
+from swarm_operator.domain.cloud import KeyPair, RootVolume, Server, ServerRequest
 from swarm_operator.domain.errors import ErrorKind
 from swarm_operator.domain.ownership import CLUSTER_UID
 
@@ -19,6 +19,8 @@ BASE: Final = "2.1"
 LISTING: Final = "2.69"
 """From here on Nova lists servers of a cell that is down as stubs; below, it leaves them out without a word, and they would look deleted (Nova API guide, "Down cells").
 It does so only for a request without filters, sorting or paging parameters, hence the plain list."""
+VOLUME_TYPE: Final = "2.67"
+"""From here on a block device mapping names a volume type (Compute API, microversion history; Stein)."""
 CACHE_SECONDS: Final = 2.0
 
 
@@ -54,11 +56,18 @@ class ComputeCalls:
             del server["security_groups"]  # the port has them; Nova would refuse or ignore others
         if request.availability_zone is not None:
             server["availability_zone"] = request.availability_zone
+        version, what = BASE, f"create server {request.name}"
+        if request.root_volume is not None:
+            del server["imageRef"]  # with a root volume Nova wants the image in the mapping alone
+            server["block_device_mapping_v2"] = [_root_mapping(request.image_id, request.root_volume)]
+            version = VOLUME_TYPE if "volume_type" in server["block_device_mapping_v2"][0] else BASE
         try:
-            body = self._call_json("POST", "/servers", "server.create", f"create server {request.name}", Effect.CREATE, {"server": server})
+            body = self._api.call_json(
+                "compute", "POST", "/servers", operation="compute.server.create", what=what, effect=Effect.CREATE, json={"server": server}, microversion=version
+            )
         finally:
             self._servers.invalidate()
-        return _id(body, "server", f"create server {request.name}")
+        return _id(body, "server", what)
 
     def delete_server(self, server_id: str) -> None:
         """See `ports.compute.Cloud`."""
@@ -134,6 +143,15 @@ class ComputeCalls:
 
     def _delete_nova(self, path: str, operation: str, what: str) -> None:
         self._api.call("compute", "DELETE", path, operation=f"compute.{operation}", what=what, effect=Effect.WRITE, microversion=BASE, accept=(404,))
+
+
+def _root_mapping(image_id: str, root: RootVolume) -> dict[str, Any]:
+    """The entry of `block_device_mapping_v2` for the root disk (Compute API, "Create server"); the volume goes with the server."""
+    mapping: dict[str, Any] = {"boot_index": 0, "destination_type": "volume", "delete_on_termination": True}
+    if root.volume_id is not None:
+        return {**mapping, "source_type": "volume", "uuid": root.volume_id}
+    kind = {"volume_type": root.type} if root.type is not None else {}
+    return {**mapping, "source_type": "image", "uuid": image_id, "volume_size": root.size_gib, **kind}
 
 
 def _segment(text: str) -> str:

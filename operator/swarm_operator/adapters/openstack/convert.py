@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any, Final
 
 from swarm_operator.adapters.openstack.errors import stable
-from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, SecurityRule, Server, Subnet
+from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, SecurityRule, Server, Subnet, Volume
 
 Json = dict[str, Any]
 
@@ -42,6 +42,19 @@ def server(item: Json) -> Server:
         flavor=flavor.get("original_name") or flavor.get("id"),
         security_groups=tuple(dict.fromkeys(group["name"] for group in item.get("security_groups") or [])),
         availability_zone=item.get("OS-EXT-AZ:availability_zone") or None,
+    )
+
+
+def volume(item: Json) -> Volume:
+    """An entry of `GET /volumes/detail`."""
+    return Volume(
+        id=item["id"],
+        name=item.get("name") or "",
+        status=item.get("status") or "",
+        size_gib=int(item.get("size") or 0),
+        metadata=dict(item.get("metadata") or {}),
+        attached_to=tuple(a["server_id"] for a in item.get("attachments") or () if a.get("server_id")),
+        created=item.get("created_at") or "",
     )
 
 

@@ -65,7 +65,8 @@ def stable(text: str) -> str:
 
 # Wording of Nova (api/openstack/compute, exception.py), Neutron (neutron_lib exceptions OverQuota), Glance and Cinder; oslo.limit says "over limit".
 _QUOTA: Final = re.compile(
-    r"quota exceeded|exceeds? (?:the )?quota|exceeded.{0,40}quota|over ?quota|over limit|maximum number of .{1,40} exceeded|too many key pairs", re.I | re.S
+    r"quota exceeded|exceeds? (?:the |allowed \S+ )?quota|exceeded.{0,40}quota|over ?quota|over limit|maximum number of .{1,40} exceeded|too many key pairs",
+    re.I | re.S,
 )
 _CAPACITY: Final = re.compile(r"no valid host|no more ip addresses available|unable to find (?:any )?ip address on external network", re.I)
 _CAPACITY_TYPES: Final = frozenset({"IpAddressGenerationFailure", "ExternalIpAddressExhausted"})

@@ -1,17 +1,19 @@
-"""Quotas and what is used of them (Compute API "Limits", Networking API "Quotas details")."""
+"""Quotas and what is used of them (Compute API "Limits", Networking API "Quotas details", Block Storage API "Absolute limits")."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from swarm_operator.adapters.openstack.errors import Effect
 from swarm_operator.adapters.openstack.session import ApiSession
 from swarm_operator.domain.cloud import FlavorSize
-from swarm_operator.domain.quota import CORES, FLOATING_IP, PORT, RAM, SERVER, Usage
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, RAM, SERVER, VOLUME, Usage
 
 BASE: Final = "2.1"
 _NOVA: Final = {SERVER: ("totalInstancesUsed", "maxTotalInstances"), CORES: ("totalCoresUsed", "maxTotalCores"), RAM: ("totalRAMUsed", "maxTotalRAMSize")}
+_CINDER: Final = {VOLUME: ("totalVolumesUsed", "maxTotalVolumes"), GIGABYTES: ("totalGigabytesUsed", "maxTotalVolumeGigabytes")}
 _NEUTRON: Final = {PORT: "port", FLOATING_IP: "floatingip"}
 
 
@@ -37,8 +39,14 @@ class QuotaCalls:
         body = self._quota_api.call_json(
             "compute", "GET", "/limits", operation="compute.limits.get", what="get compute limits", effect=Effect.READ, microversion=BASE
         )
-        absolute = (body.get("limits") or {}).get("absolute") or {}
-        return {name: _usage(absolute[used], absolute[limit]) for name, (used, limit) in _NOVA.items() if used in absolute and limit in absolute}
+        return _absolute(body, _NOVA)
+
+    def get_volume_usage(self) -> dict[str, Usage]:
+        """See `ports.compute.Cloud`."""
+        body = self._quota_api.call_json(
+            "block-storage", "GET", "/limits", operation="volume.limits.get", what="get volume limits", effect=Effect.READ, microversion="3.0"
+        )
+        return _absolute(body, _CINDER)
 
     def get_network_usage(self) -> dict[str, Usage]:
         """See `ports.compute.Cloud`. Reserved amounts, of requests under way, count as used."""
@@ -51,6 +59,12 @@ class QuotaCalls:
             for name, key in _NEUTRON.items()
             if isinstance(details.get(key), dict) and {"used", "limit"} <= details[key].keys()
         }
+
+
+def _absolute(body: dict[str, Any], names: Mapping[str, tuple[str, str]]) -> dict[str, Usage]:
+    """`limits.absolute` of Nova and Cinder: a figure and its limit for each resource."""
+    absolute = (body.get("limits") or {}).get("absolute") or {}
+    return {name: _usage(absolute[used], absolute[limit]) for name, (used, limit) in names.items() if used in absolute and limit in absolute}
 
 
 def _usage(used: int, limit: int) -> Usage:

@@ -11,12 +11,13 @@ from typing import Any, Final, TypeVar
 
 import paramiko
 
-from swarm_operator.adapters.ssh import engine, execute
+from swarm_operator.adapters.ssh import engine, execute, volumes
 from swarm_operator.adapters.ssh.errors import external
 from swarm_operator.adapters.ssh.pool import Login, LoginPool
 from swarm_operator.adapters.ssh.transport import handshake, host_key_text
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.swarm import EngineInfo
+from swarm_operator.domain.volumes import GuestVolume, Mount
 from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
 
 T = TypeVar("T")
@@ -184,6 +185,17 @@ class SshHost:
         except ExternalError as error:
             if "not part of a swarm" not in error.message:
                 raise
+
+    def look_at_volumes(self, mounts: Sequence[Mount]) -> tuple[GuestVolume, ...]:
+        """See `ports.hosts.Host`."""
+        return volumes.look(self._as_root, mounts)
+
+    def set_up_volume(self, mount: Mount) -> None:
+        """See `ports.hosts.Host`."""
+        volumes.set_up(self._as_root, mount)
+
+    def _as_root(self, argv: Sequence[str], timeout: float) -> CommandResult:
+        return self.run(argv, sudo=True, timeout=timeout)
 
     def close(self) -> None:
         """Give the login back to the pool; it stays open for a while."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from swarm_operator.api.cluster_status import MachinePhase
+from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_quota import FLOATING_IP_NEEDS, PORT_NEEDS, check_quota, note_taken, server_needs
 from swarm_operator.controllers.cluster_repair import repair
 from swarm_operator.controllers.perform.registry import described, known_id, perform, performs
-from swarm_operator.domain.cloud import PortRequest, ServerRequest
+from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -95,14 +96,22 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         config_drive=template.config_drive,
         availability_zone=template.availability_zone,
         port_id=step.port_id,
+        root_volume=_root_volume(template, step),
     )
-    needs = server_needs(action, step.flavor_id, port=step.port_id is None)
+    made_by_nova = request.root_volume is not None and request.root_volume.volume_id is None
+    root_gib = request.root_volume.size_gib if request.root_volume is not None and made_by_nova else 0
+    needs = server_needs(action, step.flavor_id, port=step.port_id is None, root_gib=root_gib)
     check_quota(action, f"server {request.name}", needs)
     server_id = action.cloud.create_server(request)
     note_taken(action, needs)
     action.set_machine(uid, server_id=server_id, phase=MachinePhase.BUILDING, phase_since=action.now())
     action.write_status()
     action.objects.event(action.resource, Reason.CREATED, f"server {request.name} ({server_id})")
+
+
+def _root_volume(template: MachineSpec, step: s.CreateServer) -> RootVolume | None:
+    wanted = template.root_volume
+    return None if wanted is None else RootVolume(wanted.size_gib, wanted.type, step.root_volume_id)
 
 
 def _floating_ip(action: Action, step: s.EnsureFloatingIP) -> None:

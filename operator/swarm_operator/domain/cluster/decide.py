@@ -23,8 +23,10 @@ from swarm_operator.domain.cluster.orphans import find_orphans
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.remediation import Remediation, assess
+from swarm_operator.domain.cluster.root_volumes import root_volume
 from swarm_operator.domain.cluster.status import observed_status
-from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.volumes import plan_volumes
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.quorum import tolerance
 
@@ -46,20 +48,21 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     membership = select(spec, status, observation, table, remediation, now)
     infrastructure = plan_infrastructure(spec, status, observation)
     started = swarm_started(status, table)
-    guests = plan_guests(spec, status, observation, membership.keep)
+    volumes = plan_volumes(spec, status, observation, table, membership)
+    guests = plan_guests(spec, status, observation, membership.keep, volumes.hold)
     lost = guests.lost or _lost(status, observation, membership)
     removal = remove_machines(spec, observation, table, membership.remove, remediation, now)
-    change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now)
+    change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding)
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
     if lost is None:
-        steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests))
+        steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests), *volumes.steps)
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     if spec.paused:
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
         return ClusterPlan(status, wants_fresh=True)
-    facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, now)
+    facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, now, volumes)
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
     wanted = _wanted(observation, membership)
     pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))
@@ -69,7 +72,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         credentials.expiring(spec, facts.credentials, observation, now),
         verdicts.infrastructure(infrastructure.problem, pending),
         verdicts.managers(observation, status, started, lost, waiting_for),
-        verdicts.members(facts, wanted, removing, remediation, observation, refused),
+        verdicts.members(facts, wanted, removing, remediation, observation, refused, volumes.problem, volumes.pending),
         remediation.verdict,
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
@@ -77,7 +80,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    busy = bool(steps) or bool(change.waiting) or _busy(observation, membership, remediation, lost)
+    busy = bool(steps) or bool(change.waiting) or bool(volumes.pending) or _busy(observation, membership, remediation, lost)
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
     if any(isinstance(step, CreatePort) for step in steps):
         requeue = PORT_MADE_SECONDS
@@ -156,10 +159,10 @@ def _steps(
 
 def _creates(
     spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership, infrastructure: InfrastructurePlan
-) -> tuple[list[CreatePort | CreateServer], Unknown | None]:
+) -> tuple[list[CreatePort | CreateRootVolume | CreateServer], Unknown | None]:
     """Creates of all missing servers whose flavor and image are known. With join=Metadata workers wait for a manager, whose address and token they carry."""
     refused: Unknown | None = None
-    creates: list[CreatePort | CreateServer] = []
+    creates: list[CreatePort | CreateRootVolume | CreateServer] = []
     managers = manager_addresses([m for m in membership.keep if m.id.role == "Manager"])
     for identity in membership.create:
         references = observation.machine_references.get(identity.pool)
@@ -175,7 +178,13 @@ def _creates(
             creates.append(CreatePort(identity))
             continue
         chosen = references.value
-        creates.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, managers if by_metadata else (), port.id))
+        root = root_volume(spec, observation, identity, chosen.image_id)
+        if isinstance(root, Unknown):
+            refused = refused or root
+        elif isinstance(root, CreateRootVolume):
+            creates.append(root)
+        else:
+            creates.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, managers if by_metadata else (), port.id, root))
     return creates, refused
 
 
@@ -202,7 +211,7 @@ def _leaderless(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
 def _failure(observation: ClusterObservation, infrastructure: InfrastructurePlan, refused: Unknown | None) -> Reason | None:
     """The fact whose absence ends this reconcile in a Retry. The swarm's absence does not: while a manager boots that is the normal course."""
     for fact in (observation.credentials, infrastructure.problem, observation.servers, refused):
-        if isinstance(fact, Unknown):
+        if isinstance(fact, Unknown) and fact.reason is not Reason.VOLUMES_PENDING:
             return fact.reason
     return None
 

@@ -30,6 +30,7 @@ from swarm_operator.domain.cluster.steps import (
     RemoveRouterInterface,
     Step,
 )
+from swarm_operator.domain.cluster.volumes import volumes_of_the_deleted
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import MACHINE_UID
 
@@ -84,18 +85,20 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     status = status.model_copy(update={"nodes": []})
     networking = observation.networking.value
     obstacle, steps = _networking(status, observation, networking)
-    if isinstance(observation.volumes, Known):
-        # Where Cinder can't be asked nobody is held up: no part of a cluster is a volume, only leaked ones are.
-        going = [DeleteInfrastructure("volume", Known(v.id), "the cluster is deleted") for v in observation.volumes.value if v.status != "deleting"]
-        steps = (*steps, *going)
+    volumes = volumes_of_the_deleted(spec, observation)
+    steps = (*steps, *(DeleteInfrastructure("volume", Known(v.id), "the cluster is deleted") for v in volumes.going))
     if observation.keypair.value is not None:
         steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
     if obstacle is not None:
         return _plan(spec, observation, status, now, steps, blocked=obstacle, failure=obstacle.reason)
-    if not steps and isinstance(observation.volumes, Known) and observation.volumes.value:
-        names = ", ".join(v.id for v in observation.volumes.value[:5])
-        return _plan(spec, observation, status, now, (), blocked=Unknown(Reason.DELETION_BLOCKED, f"volumes are still being deleted: {names}"))
-    return _plan(spec, observation, status, now, steps or _release(spec, status))
+    if volumes.unknown is not None:
+        return _plan(spec, observation, status, now, steps, blocked=volumes.unknown, failure=volumes.unknown.reason)
+    if not steps and volumes.waiting:
+        names = ", ".join(f"{v.id} ({v.status})" for v in volumes.waiting[:5])
+        return _plan(spec, observation, status, now, (), blocked=Unknown(Reason.DELETION_BLOCKED, f"volumes are still there: {names}"))
+    status = status.model_copy(update={"retained_volumes": list(volumes.kept)})
+    kept: tuple[Step, ...] = (LetGo(Reason.RETAINED, tuple(f"volume {v.volume_id} {v.name}" for v in volumes.kept)),) if volumes.kept else ()
+    return _plan(spec, observation, status, now, steps or (*kept, *_release(spec, status)))
 
 
 def _facts(observation: ClusterObservation) -> tuple[Fact[None] | Fact[tuple[Server, ...]] | Fact[OwnedNetworking] | Fact[KeyPair | None], ...]:

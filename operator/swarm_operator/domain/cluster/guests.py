@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -65,8 +65,11 @@ def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[Swar
     return tuple(m for m in up if m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH"))
 
 
-def plan_guests(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, keep: Sequence[Machine]) -> GuestPlan:
-    """Steps for the kept machines that are up and not members yet."""
+def plan_guests(
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, keep: Sequence[Machine], hold: Mapping[str, str] | None = None
+) -> GuestPlan:
+    """Steps for the kept machines that are up and not members yet. `hold`: by UID, what else a machine waits for (its volumes); its engine is not touched before."""
+    hold = hold or {}
     managers = [m for m in keep if m.id.role == "Manager"]
     steps: list[Step] = []
     joins: list[JoinManager] = []
@@ -77,7 +80,9 @@ def plan_guests(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
     restarts = False
     for machine in managers:
         steps += _pin(machine, observation)
-        if isinstance(view, Unknown) and is_up(machine):
+        if machine.uid in hold:
+            messages[machine.uid] = hold[machine.uid]
+        elif isinstance(view, Unknown) and is_up(machine):
             more, message, gone = _manager(spec, status, observation, machine, first)
             if any(isinstance(step, ConfigureEngine) for step in more) and machine.record is not None and machine.record.node_id is not None:
                 # Engines of members are restarted one after the other.
@@ -90,6 +95,9 @@ def plan_guests(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
         addresses = manager_addresses(managers)
         for machine in to_ask(spec, keep, view):
             steps += _pin(machine, observation)
+            if machine.uid in hold:
+                messages[machine.uid] = hold[machine.uid]
+                continue
             if machine.id.role == "Manager":
                 configure, join, messages[machine.uid] = _further_manager(spec, observation, machine, view.value, addresses)
                 steps += configure

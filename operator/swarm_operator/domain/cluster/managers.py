@@ -66,8 +66,10 @@ def change_managers(
     awaited: AbstractSet[int],
     joins: Sequence[JoinManager],
     now: datetime,
+    yielding: frozenset[str] = frozenset(),
 ) -> ManagerChange:
-    """The next change. `keep`: machines that stay; `awaited`: slots of wanted managers that have no server yet; `joins`: those that are ready to join."""
+    """The next change. `keep`: machines that stay; `awaited`: slots of wanted managers that have no server yet; `joins`: those that are ready to join. `yielding`: UIDs of machines
+    that have a volume which their successor, already up, needs before it can join: they leave first, where the majority allows it."""
     view = observation.swarm
     if not isinstance(view, Known) or not isinstance(observation.servers, Known) or not is_quorate(view.value.nodes):
         return ManagerChange()
@@ -85,7 +87,7 @@ def change_managers(
         return ManagerChange(waiting=f"the role of {changing[0].hostname} is changing")
     dead = [n for n in leavers if n.reachability != "reachable"]
     if dead:
-        if missing and not joins:
+        if missing and not joins and dead[0].machine_uid not in yielding:
             return ManagerChange(waiting=f"{dead[0].hostname} leaves once its successor is up")
         if not may_leave(nodes, dead[0]):
             return ManagerChange(waiting=f"without {dead[0].hostname} there is no majority")
@@ -93,6 +95,8 @@ def change_managers(
     unsettled = max((SETTLE_SECONDS - _reachable_for(m, now) for m in kept if m.joined), default=0.0)
     if unsettled > 0:
         return ManagerChange(waiting="the managers settle", wake_in=unsettled)
+    if first := [n for n in leavers if n.machine_uid in yielding]:
+        return _leave(spec, observation, nodes, first[0], "its successor needs its volume", now)
     if joins or demoted:
         if not may_join(nodes):
             return ManagerChange(waiting="another manager is down: with one more member the majority could be lost")
@@ -103,14 +107,19 @@ def change_managers(
     if absent or not awaited <= {slots.get(n.machine_uid or "") for n in leavers}:
         return ManagerChange()
     leaver = max(leavers, key=lambda n: (not n.leader, slots.get(n.machine_uid or "", 0), n.id))
+    return _leave(spec, observation, nodes, leaver, "not wanted any more", now)
+
+
+def _leave(spec: SwarmClusterSpec, observation: ClusterObservation, nodes: Sequence[Node], leaver: Node, because: str, now: datetime) -> ManagerChange:
+    """Drain, then demote a manager that lives."""
     if not may_leave(nodes, leaver):
         return ManagerChange(waiting=f"without {leaver.hostname} there is no majority")
     since = times.age(leaver.labels.get(NODE_LABEL_DRAINED), now)
     if leaver.availability != "drain" or since is None:
-        return ManagerChange((DrainNode(Known(leaver), times.stamp(now), "not wanted any more"),))
+        return ManagerChange((DrainNode(Known(leaver), times.stamp(now), because),))
     if since < spec.drain_timeout_seconds and not (isinstance(observation.tasks, Known) and not observation.tasks.value.get(leaver.id)):
         return ManagerChange(waiting=f"{leaver.hostname} drains")
-    return ManagerChange((DemoteManager(Known(leaver), "not wanted any more"),))
+    return ManagerChange((DemoteManager(Known(leaver), because),))
 
 
 def _leavers(nodes: Sequence[Node], table: MachineTable, kept: Sequence[Machine]) -> list[Node]:

@@ -12,6 +12,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworking, Port, Server, Volume
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
+from swarm_operator.domain.volumes import GuestVolume
 
 NOT_LOOKED_AT = Unknown(Reason.NOT_EVALUATED, "not looked at yet")
 
@@ -50,6 +51,8 @@ class Guest:
 
     engine: EngineInfo
     tls_in_force: bool = False
+    volumes: tuple[GuestVolume, ...] = ()
+    """Of those that it was asked for."""
 
 
 @dataclass(frozen=True)

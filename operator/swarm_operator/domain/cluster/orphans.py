@@ -1,7 +1,7 @@
 """Objects in the cloud that carry this cluster's UID and serve no part of it: reported, and with `spec.orphans: Delete` deleted.
 
-Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of slots, one network, subnet, router and security group. What is left here are
-volumes (the cluster has none of its own), and objects whose description or metadata names a part that does not exist, or one that the spec now takes from elsewhere.
+Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of slots, one data volume for each name and slot, one network, subnet, router and
+security group. What is left here are other volumes, and objects whose description or metadata names a part that does not exist, or one that the spec now takes from elsewhere.
 An object is deleted only when status has named it for the grace and a complete fresh listing shows it again: two sightings, and a lost status starts anew.
 """
 
@@ -18,6 +18,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
+from swarm_operator.domain.cluster.volumes import serves
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, machine_of, part_of
 
@@ -89,7 +90,7 @@ def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[s
                 seen.append(("security-group", group.id, group.name))
     if isinstance(observation.volumes, Known):
         looked.add("volume")
-        seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting"]
+        seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting" and not serves(observation, v)]
     return looked, seen
 
 

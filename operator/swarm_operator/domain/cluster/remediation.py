@@ -17,6 +17,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
+from swarm_operator.domain.cluster.guest_volumes import waits_for_volumes
 from swarm_operator.domain.cluster.guests import is_up
 from swarm_operator.domain.cluster.ladder import NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
@@ -201,6 +202,8 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         return Failure(machine, Reason.NODES_DOWN, what + (f": {node.message}" if node.message else ""), max(0.0, grace - _elapsed(status, since, now)), True)
     if manager and isinstance(observation.guest(machine.uid), Known):
         return None  # it is up and waits for its turn to join
+    if node is None and waits_for_volumes(spec, observation, machine):
+        return None
     timeout = spec.health_check.node_startup_timeout_seconds
     if node is None and _absent_for(status, machine, timeout, now) >= timeout:
         return Failure(machine, Reason.NODES_JOINING, f"no swarm node within {timeout} s of its creation", 0.0, True)

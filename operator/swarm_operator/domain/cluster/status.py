@@ -16,6 +16,7 @@ from swarm_operator.domain.cluster.membership import Membership
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.overlays import statuses
 from swarm_operator.domain.cluster.remediation import Remediation
+from swarm_operator.domain.cluster.volumes import VolumePlan
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import JOIN_TOKEN
 
@@ -32,6 +33,7 @@ def observed_status(
     remediation: Remediation,
     messages: Mapping[str, str],
     now: datetime,
+    volumes: VolumePlan,
 ) -> SwarmClusterStatus:
     """Everything but the conditions and observedGeneration."""
     leaving = {m.uid for m in membership.remove}
@@ -39,7 +41,7 @@ def observed_status(
     asked_for = {*membership.create, *membership.waiting}
     shown += [m for m in table.machines if m.id in asked_for and m.record is not None and m.uid not in {s.uid for s in shown}]
     shown += [m for m in membership_waiting(membership) if m.uid not in {s.uid for s in shown}]
-    nodes = [_record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), now) for m in sorted(shown, key=lambda m: m.id)]
+    nodes = [_record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), now, volumes) for m in sorted(shown, key=lambda m: m.id)]
     desired_workers = sum(pool.replicas for pool in spec.worker_pools)
     ready = [n for n in nodes if n.phase == MachinePhase.READY]
     view = observation.swarm.value if isinstance(observation.swarm, Known) else None
@@ -56,6 +58,7 @@ def observed_status(
             "infrastructure": infrastructure,
             "networks": statuses(spec, observation.uid, view, observation.networks_in_use) if view is not None else status.networks,
             "join": status.join.model_copy(update={"token_exposed": exposed}),
+            "retained_volumes": list(volumes.kept),
             "nodes": nodes,
         }
     )
@@ -116,7 +119,14 @@ def _message(machine: Machine, phase: MachinePhase, remediation: Remediation, wa
 
 
 def _record(
-    spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, leaving: bool, remediation: Remediation, waiting_for: str, now: datetime
+    spec: SwarmClusterSpec,
+    observation: ClusterObservation,
+    machine: Machine,
+    leaving: bool,
+    remediation: Remediation,
+    waiting_for: str,
+    now: datetime,
+    volumes: VolumePlan,
 ) -> MachineStatus:
     server, node, old = machine.present, machine.member, machine.record
     phase = _phase(machine, observation, leaving, remediation)
@@ -140,6 +150,7 @@ def _record(
         engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
         host_keys=list(old.host_keys) if old is not None else [],
         remediation=_repair(old, phase, now),
+        volumes=list(volumes.states.get(machine.uid, ())) if not leaving else list(old.volumes) if old is not None else [],
         engine_configured=(old is not None and old.engine_configured) or (manager and (node is not None or _tls_in_force(observation, machine))),
     )
 

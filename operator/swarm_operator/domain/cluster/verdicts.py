@@ -28,6 +28,7 @@ NEEDS_A_PERSON = frozenset(
         Reason.REFERENCE_AMBIGUOUS,
         Reason.NAME_CONFLICT,
         Reason.QUORUM_LOST,
+        Reason.VOLUME_REFUSED,
     }
 )
 _ON_COURSE = frozenset(
@@ -37,6 +38,7 @@ _ON_COURSE = frozenset(
         Reason.SERVER_BUILDING,
         Reason.NODES_JOINING,
         Reason.NODES_DRAINING,
+        Reason.VOLUMES_PENDING,
         Reason.NOT_EVALUATED,
         Reason.PROGRESSING,
         Reason.CONFLICT,
@@ -98,9 +100,17 @@ def managers(observation: ClusterObservation, status: SwarmClusterStatus, starte
 
 
 def members(
-    status: SwarmClusterStatus, wanted: frozenset[str], removing: bool, remediation: Remediation, observation: ClusterObservation, refused: Unknown | None
+    status: SwarmClusterStatus,
+    wanted: frozenset[str],
+    removing: bool,
+    remediation: Remediation,
+    observation: ClusterObservation,
+    refused: Unknown | None,
+    volume_problem: Unknown | None = None,
+    volumes_pending: str = "",
 ) -> Verdict:
-    """Of the machines in `status.nodes` (already as observed); `wanted` are the UIDs that shall be members; `refused`: flavor or image of a pool can't be resolved."""
+    """Of the machines in `status.nodes` (already as observed); `wanted` are the UIDs that shall be members; `refused`: flavor or image of a pool can't be resolved.
+    `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way."""
     kind = ConditionType.MEMBERS_UP_TO_DATE
     uids = {n.machine_uid: n for n in status.nodes}
     short = [n for n in status.nodes if n.phase != MachinePhase.READY]
@@ -115,6 +125,8 @@ def members(
             return verdict(kind, "False", reason, f"{node.name}: {text or 'failed'}")
     if isinstance(observation.servers, Unknown):
         return of_unknown(kind, observation.servers)
+    if volume_problem is not None:
+        return of_unknown(kind, volume_problem)
     if isinstance(observation.swarm, Unknown) and not short and wanted <= uids.keys():
         return of_unknown(kind, observation.swarm)
     if removing:
@@ -122,6 +134,8 @@ def members(
         return verdict(kind, "False", Reason.NODES_DRAINING, f"being removed: {names}" if names else "nodes are being removed")
     if missing := len(wanted - uids.keys()) + sum(n.phase in (MachinePhase.PENDING, MachinePhase.BUILDING) for n in short):
         return verdict(kind, "False", Reason.SERVER_BUILDING, f"{missing} servers are being built")
+    if volumes_pending:
+        return verdict(kind, "False", Reason.VOLUMES_PENDING, volumes_pending)
     if short:
         names = ", ".join(n.name for n in short[:10])
         return verdict(kind, "False", Reason.NODES_JOINING, f"not ready in the swarm yet: {names}")

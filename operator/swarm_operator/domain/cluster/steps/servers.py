@@ -43,7 +43,7 @@ class CreatePort(Step):
 
 @dataclass(frozen=True)
 class CreateServer(Step):
-    """`join_addresses` (host:port of the managers) are set for join=Metadata: then the worker token is put into the metadata."""
+    """`join_addresses` (host:port of the managers) are set for join=Metadata: then the worker token is put into the metadata. `root_volume_id`: one made before."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
     condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
@@ -53,6 +53,7 @@ class CreateServer(Step):
     image_id: str
     join_addresses: tuple[str, ...] = ()
     port_id: str | None = None
+    root_volume_id: str | None = None
 
     @property
     def lane(self) -> str:
