@@ -112,7 +112,11 @@ class Reason(StrEnum):
     TASKS_RUNNING = "TasksRunning", "As many tasks run as declared, and have done so for the monitor time."
     JOB_RUNNING = "JobRunning", "Tasks of a job are still to complete."
     JOB_COMPLETED = "JobCompleted", "All tasks of the job's present run have completed."
-    NO_ELIGIBLE_NODE = "NoEligibleNode", "No node satisfies the placement of a global service."
+    NO_ELIGIBLE_NODE = "NoEligibleNode", "No ready, active node satisfies the placement."
+    PLACEMENT_INFEASIBLE = (
+        "PlacementInfeasible",
+        "More replicas are declared than placement.maxReplicas lets run on the eligible nodes. Lower one, or add nodes.",
+    )
     # events
     CREATED = "Created", "An external object was created."
     UPDATED = "Updated", "An external object was updated."

@@ -329,6 +329,23 @@ class AllocatedPort(ApiModel):
     publish_mode: Annotated[str, Field(max_length=8)] = Field(default="ingress", description="ingress or host.")
 
 
+class Endpoint(ApiModel):
+    """Where a published port answers."""
+
+    address: Annotated[str, Field(max_length=64)] = Field(description="Address of the node in the swarm.")
+    port: int = Field(description="Port there.")
+    protocol: Annotated[str, Field(max_length=8)] = Field(default="tcp", description="Protocol.")
+    target_port: int = Field(description="Port in the container.")
+    publish_mode: Annotated[str, Field(max_length=8)] = Field(default="ingress", description="ingress: any node leads there. host: this node runs a task.")
+
+
+class VirtualIP(ApiModel):
+    """The service's address on a network."""
+
+    network: Annotated[str, Field(max_length=64)] = Field(description="Name of the network, its ID where the name is not known.")
+    address: Annotated[str, Field(max_length=64)] = Field(description="Address, without the prefix length.")
+
+
 class FailingTask(ApiModel):
     """A task that does not run, with the engine's words."""
 
@@ -367,6 +384,16 @@ class SwarmServiceStatus(ApiModel):
         description="Label selector for the scale subresource: a HorizontalPodAutoscaler refuses to work without one. It selects no Pod, for there are none.",
     )
     ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={LIST_TYPE: "atomic"})
+    endpoints: list[Endpoint] = Field(
+        default_factory=list, max_length=64, description="Where the ports answer; the first 64.", json_schema_extra={LIST_TYPE: "atomic"}
+    )
+    virtual_ips: list[VirtualIP] = Field(
+        default_factory=list,
+        alias="virtualIPs",
+        max_length=64,
+        description="Addresses of the service with endpointMode vip.",
+        json_schema_extra={LIST_TYPE: "atomic"},
+    )
     drift: list[Annotated[str, Field(max_length=512)]] = Field(
         default_factory=list, max_length=64, description="Fields in which the live service differs from the spec."
     )

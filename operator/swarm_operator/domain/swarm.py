@@ -11,6 +11,7 @@ class Node:
     """A swarm node. `state` is unknown|down|ready|disconnected, `availability` active|pause|drain, `role` worker|manager.
 
     `reachability` is "" for workers, else unknown|unreachable|reachable. `version` is Version.Index. `machine_uid` is the engine label of a node that we made.
+    `os` and `arch` are as the engine says (linux, x86_64), "" where it does not; `engine_labels` None likewise.
     """
 
     id: str
@@ -26,6 +27,9 @@ class Node:
     labels: dict[str, str] = field(default_factory=dict)
     machine_uid: str | None = None
     message: str = ""
+    os: str = ""
+    arch: str = ""
+    engine_labels: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

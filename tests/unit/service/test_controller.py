@@ -468,6 +468,15 @@ def test_a_global_service_without_a_node_is_not_ready(world: World) -> None:
     assert world.condition("Available") == ("False", "NoEligibleNode")
 
 
+def test_replicas_that_placement_has_no_room_for_are_told_with_the_numbers(world: World) -> None:
+    world.swarm.run_tasks = False
+    world.objects.put(WEB, {**SPEC, "replicas": 3, "placement": {"maxReplicas": 1}})
+    world.settle(4)
+    assert world.condition("Available") == ("False", "PlacementInfeasible")
+    message = next(c for c in world.status["conditions"] if c["type"] == "Available")["message"]
+    assert message == "0/3 tasks run; placement.maxReplicas and the eligible nodes let 1 run"
+
+
 def test_delete_removes_the_service_before_the_finalizer(ready: World) -> None:
     ready.objects.delete(WEB)
     outcome = ready.once()

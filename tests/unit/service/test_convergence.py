@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from swarm_operator.api.service import AllocatedPort
 from swarm_operator.domain.service.convergence import measure
+from swarm_operator.domain.service.endpoints import endpoints, virtual_ips
 from swarm_operator.domain.service.live import LiveService, adoptable, parse, pick
 from swarm_operator.domain.service.placement import eligible
 from swarm_operator.domain.service.render import Owner
-from swarm_operator.domain.swarm import Node, SwarmView
+from swarm_operator.domain.swarm import Node, OverlayInfo, SwarmView
 
 
 def node(name: str, *, state: str = "ready", availability: str = "active", role: str = "worker", address: str = "", **labels: str) -> Node:
@@ -57,7 +59,7 @@ def test_global_is_measured_against_the_nodes_that_could_run_it() -> None:
     assert (none.full, none.no_eligible_node) == (False, True)
 
 
-def test_constraints_that_we_cannot_judge_are_left_to_the_orchestrator() -> None:
+def test_a_node_that_does_not_tell_its_platform_is_left_to_the_orchestrator() -> None:
     arm = service({"Global": {}}, ("node.platform.arch == aarch64",))
     assert measure(arm, VIEW, [task(1, on="n1")]).full
     assert not measure(arm, VIEW, []).full
@@ -76,11 +78,19 @@ def test_constraints_that_we_cannot_judge_are_left_to_the_orchestrator() -> None
         ("node.ip == 10.0.0.0/24", ["a"]),
         ("node.ip != 10.0.0.0/24", ["b"]),
         ("node.ip == 10.0.1.7", ["b"]),
+        ("node.platform.os == linux", ["a", "b"]),
+        ("node.platform.arch == X86_64", ["a"]),
+        ("node.platform.arch != x86_64", ["b"]),
+        ("engine.labels.disk == ssd", ["a"]),
+        ("engine.labels.disk != ssd", ["b"]),
     ],
 )
 def test_eligible_nodes(constraint: str, names: list[str]) -> None:
-    nodes = (node("a", role="manager", address="10.0.0.7", zone="east"), node("b", address="10.0.1.7"))
-    chosen, judged = eligible(nodes, [constraint])
+    nodes = (
+        replace(node("a", role="manager", address="10.0.0.7", zone="east"), os="linux", arch="x86_64", engine_labels={"disk": "ssd"}),
+        replace(node("b", address="10.0.1.7"), os="linux", arch="aarch64", engine_labels={}),
+    )
+    chosen, judged = eligible(nodes, {"Constraints": [constraint]})
     assert ([n.id for n in chosen], judged) == (names, True)
 
 
@@ -144,3 +154,44 @@ def test_a_global_job_is_done_on_the_nodes_that_it_was_given() -> None:
     assert measure(job, VIEW, []).desired == 2
     assert measure(job, VIEW, [job_task(1, 0, "complete"), job_task(2, 0, "running", on="n2")]).full is False
     assert measure(job, VIEW, [job_task(1, 0, "complete"), job_task(2, 0, "complete", on="n2")]).full is True
+
+
+@pytest.mark.parametrize(
+    ("platforms", "names"),
+    [
+        ([("linux", "amd64")], ["a"]),
+        ([("linux", "arm64"), ("linux", "amd64")], ["a", "b"]),
+        ([("linux", "")], ["a", "b"]),
+        ([("", "aarch64")], ["b"]),
+        ([("windows", "amd64")], []),
+    ],
+)
+def test_platforms_are_matched_as_the_scheduler_does(platforms: list[tuple[str, str]], names: list[str]) -> None:
+    nodes = (replace(node("a"), os="linux", arch="x86_64"), replace(node("b"), os="linux", arch="aarch64"))
+    chosen, judged = eligible(nodes, {"Platforms": [{"OS": os, "Architecture": arch} for os, arch in platforms]})
+    assert ([n.id for n in chosen], judged) == (names, True)
+    assert eligible((node("silent"),), {"Platforms": [{"OS": "linux"}]})[1] is False
+
+
+def test_more_replicas_than_placement_has_room_for_is_known_beforehand() -> None:
+    crowded = LiveService("s", 1, {"Mode": {"Replicated": {"Replicas": 5}}, "TaskTemplate": {"Placement": {"MaxReplicas": 2}}})
+    assert measure(crowded, VIEW, []).room == 4
+    nowhere = LiveService("s", 1, {"Mode": {"Replicated": {"Replicas": 1}}, "TaskTemplate": {"Placement": {"Constraints": ["node.labels.gpu==yes"]}}})
+    assert (measure(nowhere, VIEW, []).room, measure(nowhere, VIEW, []).no_eligible_node) == (0, True)
+    assert measure(REPLICATED, VIEW, []).room is None
+
+
+def test_endpoints_are_all_nodes_for_ingress_and_those_with_a_task_for_host_ports() -> None:
+    view = SwarmView("swarm", (node("n1", address="10.0.0.1"), node("n2", address="10.0.0.2"), node("gone", state="down", address="10.0.0.3")))
+    ports = (AllocatedPort(target_port=80, published_port=30000), AllocatedPort(target_port=81, publish_mode="host"))
+    own = LiveService("s", 1, {}, ports=ports, virtual_ips=(("net1", "10.1.0.2/24"), ("net2", "10.2.0.2/24")))
+    host = {"PortStatus": {"Ports": [{"Protocol": "tcp", "TargetPort": 81, "PublishedPort": 32768, "PublishMode": "host"}]}}
+    tasks = [task(1, 1, "n2"), task(2, 2, "gone"), task(3, 3, "n1", state="failed", wanted="shutdown")]
+    for entry in tasks:
+        entry["Status"] |= host
+    found = endpoints(own, view, tasks, ())
+    assert [(e.address, e.port, e.publish_mode) for e in found] == [("10.0.0.1", 30000, "ingress"), ("10.0.0.2", 30000, "ingress"), ("10.0.0.2", 32768, "host")]
+    assert endpoints(own, view, None, found) == found  # not read: what was known stands
+    named = replace(view, networks=(OverlayInfo("net1", "front", "overlay"),))
+    assert [(v.network, v.address) for v in virtual_ips(own, named)] == [("front", "10.1.0.2"), ("net2", "10.2.0.2")]
+    assert len(endpoints(own, SwarmView("s", tuple(node(f"n{i}", address=f"10.0.1.{i}") for i in range(200))), None, ())) == 64

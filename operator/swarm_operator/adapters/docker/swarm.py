@@ -260,6 +260,9 @@ def _node(raw: Json) -> Node:
         labels=dict(spec.get("Labels") or {}),
         machine_uid=(engine.get("Labels") or {}).get(ENGINE_LABEL_MACHINE),
         message=str(status.get("Message", "")),
+        os=str((description.get("Platform") or {}).get("OS", "")),
+        arch=str((description.get("Platform") or {}).get("Architecture", "")),
+        engine_labels=dict(engine.get("Labels") or {}) if engine else None,
     )
 
 

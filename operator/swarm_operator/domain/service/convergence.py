@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from swarm_operator.api.service import FailingTask
 from swarm_operator.domain.service import placement
@@ -42,7 +43,8 @@ MOST_FAILING = 16
 @dataclass(frozen=True)
 class Convergence:
     """Tasks wanted and running. `full`: as many run as are wanted. `task_ids`: those that count as running, so that a replaced one shows. `crashed`: some task of the
-    present spec has ended in failure. Of a `job` (the mode), `running` and `task_ids` are the tasks of its present run that have ended well, `active` those that run."""
+    present spec has ended in failure. Of a `job` (the mode), `running` and `task_ids` are the tasks of its present run that have ended well, `active` those that run.
+    `room`: how many tasks of a replicated service placement lets run at most, 0 where no node is eligible; None for no limit, or where that can't be judged."""
 
     desired: int
     running: int
@@ -53,6 +55,7 @@ class Convergence:
     no_eligible_node: bool = False
     job: bool = False
     active: int = 0
+    room: int | None = None
 
 
 def measure(service: LiveService, view: SwarmView, current: Iterable[Json], history: Iterable[Json] = ()) -> Convergence:
@@ -74,15 +77,30 @@ def measure(service: LiveService, view: SwarmView, current: Iterable[Json], hist
     crashed = any(_state(task) in ("failed", "rejected") for task in tasks)
     ids = frozenset(str(task["ID"]) for task in running.values())
     if is_global:
-        constraints = ((service.spec.get("TaskTemplate") or {}).get("Placement") or {}).get("Constraints") or ()
-        nodes, judged = placement.eligible(view.nodes, constraints)
+        nodes, judged = placement.eligible(view.nodes, _placement(service))
         wanted = {node.id for node in nodes}
         if not judged:  # the orchestrator knows better: nodes that it gave a task
             wanted &= {place for place, task in leaders.items() if _desired(task) <= _RANK["running"]}
         return Convergence(len(wanted), len(running.keys() & wanted), bool(wanted) and wanted <= running.keys(), ids, failing, crashed, not wanted)
     replicas = ((service.spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
     desired = 1 if replicas is None else int(replicas)
-    return Convergence(desired, len(running), len(running) == desired, ids, failing, crashed)
+    room = _room(service, view)
+    return Convergence(desired, len(running), len(running) == desired, ids, failing, crashed, desired > 0 and room == 0, room=room)
+
+
+def _placement(service: LiveService) -> Mapping[str, Any]:
+    return (service.spec.get("TaskTemplate") or {}).get("Placement") or {}
+
+
+def _room(service: LiveService, view: SwarmView) -> int | None:
+    wanted = _placement(service)
+    nodes, judged = placement.eligible(view.nodes, wanted)
+    if not judged:
+        return None
+    if not nodes:
+        return 0
+    most = int(wanted.get("MaxReplicas") or 0)
+    return most * len(nodes) if most else None
 
 
 def _job(service: LiveService, view: SwarmView, tasks: Iterable[Json], history: Iterable[Json]) -> Convergence:
@@ -95,8 +113,7 @@ def _job(service: LiveService, view: SwarmView, tasks: Iterable[Json], history: 
     crashed = any(_state(t) in ("failed", "rejected") for t in run)
     failing, ids = digest([*run, *history], view), frozenset(complete.values())
     if everywhere:
-        constraints = ((service.spec.get("TaskTemplate") or {}).get("Placement") or {}).get("Constraints") or ()
-        nodes, judged = placement.eligible(view.nodes, constraints)
+        nodes, judged = placement.eligible(view.nodes, _placement(service))
         given = {str(t.get("NodeID") or "") for t in run} - {""}
         # Nodes that came later are not part of the run: those that were given a task are, and before any was, those that should be.
         wanted = given if given or not judged else {node.id for node in nodes}

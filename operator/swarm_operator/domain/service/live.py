@@ -28,6 +28,8 @@ class LiveService:
     has_previous: bool = False
     previous_spec: Json | None = None
     job_iteration: int | None = None
+    virtual_ips: tuple[tuple[str, str], ...] = ()
+    """Network id and address with prefix length."""
 
     @property
     def name(self) -> str:
@@ -77,6 +79,7 @@ def parse(raw: Json) -> LiveService:
         wanted=status.get("DesiredTasks"),
         has_previous=raw.get("PreviousSpec") is not None,
         previous_spec=raw.get("PreviousSpec"),
+        virtual_ips=tuple((str(v.get("NetworkID") or ""), str(v.get("Addr") or "")) for v in (raw.get("Endpoint") or {}).get("VirtualIPs") or ()),
         job_iteration=None if raw.get("JobStatus") is None else iteration(raw["JobStatus"]),
     )
 

@@ -17,6 +17,7 @@ from swarm_operator.domain.service.compare import Diff, compare, creation, is_jo
 from swarm_operator.domain.service.contest import contest
 from swarm_operator.domain.service.convergence import Convergence, measure
 from swarm_operator.domain.service.decision import Announcement, Create, Observed, Prepare, Prune, ServicePlan, Step, Subject, Update
+from swarm_operator.domain.service.endpoints import endpoints, virtual_ips
 from swarm_operator.domain.service.gating import unsupported
 from swarm_operator.domain.service.inputs import Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
@@ -83,7 +84,7 @@ class _Decision:
         previous = self._previous
         gone = previous.service_id is not None and previous.applied_hash == desired.digest
         none_run = no(Reason.TASKS_STARTING, "the service does not exist")
-        status = previous.model_copy(update={"update_state": None, "version": None, "ports": [], "failing_tasks": []})
+        status = previous.model_copy(update={"update_state": None, "version": None, "ports": [], "endpoints": [], "virtual_ips": [], "failing_tasks": []})
         if gone:
             status = status.model_copy(update={"drift": ["the service was removed"]})
         if self._spec.paused:
@@ -330,7 +331,9 @@ class _Decision:
         own = self._observed.own
         if own is None:
             return self._previous
+        view, tasks = self._observed.view, self._observed.tasks
         update: dict[str, object] = {"service_id": own.id, "update_state": own.update_state or None, "ports": list(own.ports)}
+        update |= {"endpoints": endpoints(own, view, tasks, self._previous.endpoints), "virtual_ips": virtual_ips(own, view)}
         measured = self._measured(own)
         if measured is not None:
             failing = [] if measured.full and not self._observed.history else list(measured.failing)

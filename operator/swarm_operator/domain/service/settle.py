@@ -73,8 +73,8 @@ def settle(
 
 
 def _available(spec: SwarmServiceSpec, previous: SwarmServiceStatus, measured: Convergence, steady_seconds: float, counts: str) -> Finding:
-    if measured.no_eligible_node:
-        return no(Reason.NO_ELIGIBLE_NODE, "no ready, active node meets the placement constraints")
+    if measured.no_eligible_node and not measured.full:
+        return no(Reason.NO_ELIGIBLE_NODE, f"no ready, active node meets the placement{_words(measured)}")
     if measured.full and measured.job:
         return yes(Reason.JOB_COMPLETED, f"{counts} tasks have completed")
     if measured.full:
@@ -82,9 +82,16 @@ def _available(spec: SwarmServiceSpec, previous: SwarmServiceStatus, measured: C
         if measured.desired == 0 or steady_seconds >= monitor or was(previous, ConditionType.AVAILABLE) == "True":
             return yes(Reason.TASKS_RUNNING, f"{counts} tasks run")
         return no(Reason.TASKS_STARTING, f"{counts} tasks run; watched for {monitor} s")
+    if measured.room is not None and measured.desired > measured.room and not measured.crashed:
+        return no(Reason.PLACEMENT_INFEASIBLE, f"{counts} tasks run; placement.maxReplicas and the eligible nodes let {measured.room} run{_words(measured)}")
     if measured.failing:
         worst = measured.failing[0]
         return no(Reason.TASKS_FAILING, f"{counts} tasks run; {worst.state}{' on ' + worst.node if worst.node else ''}: {worst.error or 'no error text'}")
     if measured.job:
         return no(Reason.JOB_RUNNING, f"{counts} tasks have completed, {measured.active} run")
     return no(Reason.TASKS_STARTING, f"{counts} tasks run")
+
+
+def _words(measured: Convergence) -> str:
+    """The engine's own, where it has said something."""
+    return f": {measured.failing[0].error}" if measured.failing and measured.failing[0].error else ""
