@@ -12,6 +12,7 @@ import pytest
 from simulator import Crash, World, drive
 from simulator.faults import When
 from simulator.world import KEY
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.volumes import RETAIN
 
@@ -365,3 +366,32 @@ def test_crash_at_every_write(name: str, lose_status: bool) -> None:
             assert world.cloud.disks[volume_of(world, 1)].content == {"file": "mine"}, point
         if name == "delete":
             assert world.cloud.leftovers() == [], point
+
+
+def test_a_machine_that_lost_its_mounts_gets_them_back_before_it_joins_again() -> None:
+    """As after a rebuild: status still says that the volume is set up, the guest does not."""
+    world = World(pool(1))
+    controller = world.controller()
+    drive(world, lambda: fits(world, 1), controller)
+    guest, server = world.guests[world.server("demo-web-0").id], world.server("demo-web-0").id
+    guest.mounts.clear()
+    guest.fstab.clear()
+    guest.swarm, guest.node_id = None, ""
+    drive(world, lambda: not world.ready, controller)
+    drive(world, lambda: fits(world, 1), controller)
+    assert guest.mounts == {"/data": volume_of(world, 0)} and world.server("demo-web-0").id == server, "the same machine, joined again"
+
+
+def test_a_file_system_that_can_not_be_grown_holds_nobody_up() -> None:
+    """Its error is told; a machine that takes the volume over joins with what there is."""
+    world = World(pool(1))
+    controller = world.controller()
+    drive(world, lambda: fits(world, 1), controller)
+    world.faults.errors["host.set_up_volume"] = ExternalError(ErrorKind.TRANSIENT, "ssh", "resize2fs: no", reason=Reason.VOLUME_FAILED)
+    world.edit(**pool(1, sizeGiB=12))
+    drive(world, lambda: world.condition("MembersUpToDate") == ("False", "VolumeFailed"), controller)
+    assert "resize2fs: no" in world.message("MembersUpToDate")
+    entry = world.status.nodes[1].volumes[0]
+    assert entry.attached and entry.size_gib == 10 and world.cloud.volumes[volume_of(world, 0)].size_gib == 12
+    del world.faults.errors["host.set_up_volume"]
+    drive(world, lambda: fits(world, 1) and world.status.nodes[1].volumes[0].size_gib == 12, controller)

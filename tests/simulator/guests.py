@@ -162,8 +162,8 @@ class SimHost:
         if disk.signature not in (None, (mount.format, mount.uid)):
             return GuestVolume(volume.id, volume.size_gib, f"it holds {disk.signature[0]}: nothing is written" if disk.signature else "")
         assert mount.path is not None, "not modelled"
-        done = self._guest.mounts.get(mount.path) == volume.id and disk.file_system_gib == volume.size_gib
-        return GuestVolume(volume.id, volume.size_gib, "", done)
+        done = self._guest.mounts.get(mount.path) == volume.id
+        return GuestVolume(volume.id, volume.size_gib, "", done, disk.file_system_gib)
 
     def set_up_volume(self, mount: Mount) -> None:
         found = self._look(mount)

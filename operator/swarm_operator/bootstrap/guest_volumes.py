@@ -29,7 +29,7 @@ def set_up_argv(mount: Mount) -> list[str]:
 def parse_look(text: str) -> tuple[GuestVolume, ...]:
     """Raises ValueError where the text is not such an answer."""
     found = json.loads(text)
-    return tuple(GuestVolume(str(v["volume_id"]), int(v["size_gib"]), str(v["refused"]), bool(v["ready"])) for v in found)
+    return tuple(GuestVolume(str(v["volume_id"]), int(v["size_gib"]), str(v["refused"]), bool(v["ready"]), int(v["used_gib"])) for v in found)
 
 
 def parse_set_up(text: str) -> tuple[str, str]:
@@ -146,7 +146,7 @@ DROP_IN = "# Written by swarm-operator: without its data the engine does not sta
 
 
 def judge(wanted):
-    """What is there now: (device, size in bytes, type, UUID, why nothing may be written, whether all is done)."""
+    """What is there now: (device, size in bytes, type, UUID, why nothing may be written, whether it is mounted as wanted)."""
     device = device_of(wanted["volume_id"])
     if device is None or not os.path.exists(device):
         return None, 0, "", "", "", False
@@ -169,8 +169,6 @@ def judge(wanted):
     if any(len(line) > 3 and line[1] == path and "x-swarmops.volume=" not in line[3] for line in lines):
         return device, size, kind, uuid, "/etc/fstab has an entry of its own for " + path, False
     done = bool(there) and bool(kind) and fstab_line(wanted, kind, uuid) in read("/etc/fstab").splitlines()
-    if done and wanted["format"] != "none":
-        done = used_size(kind, device, path) > size - SLACK
     if done and wanted["data_root"]:
         engine = subprocess.run(["systemctl", "is-active", "--quiet", "docker.service"], env=ENV).returncode == 0
         done = engine and read(DROP_IN_PATH) == of_engine(path) and read(os.path.join(wanted["data_root"], ".swarmops-machine")).strip() == wanted["machine_uid"]
@@ -211,14 +209,27 @@ def take_over(wanted):
         write(mark, wanted["machine_uid"] + "\n")
 
 
+def used(wanted, size, kind, device, ready):
+    """Bytes of the device that are in use; what is too little to count is counted."""
+    if not ready or wanted["format"] == "none":
+        return size if ready else 0
+    taken = used_size(kind, device, wanted["path"])
+    return size if taken > size - SLACK else taken
+
+
 def set_up(wanted):
     device, size, kind, uuid, refused, done = judge(wanted)
     if device is None:
         raise Failed("the device of volume %s does not show" % wanted["volume_id"])
     if refused:
         raise Refused(refused)
-    if done:
-        return
+    if not done:
+        kind = mount(wanted, device, kind, uuid)
+    if used(wanted, size, kind, device, True) < size:
+        run(["resize2fs", device] if kind == "ext4" else ["xfs_growfs", wanted["path"]])
+
+
+def mount(wanted, device, kind, uuid):
     path = wanted["path"]
     if not kind:
         label = wanted["name"]
@@ -234,13 +245,12 @@ def set_up(wanted):
     note_in_fstab(wanted, kind, uuid)
     if not mounted:
         run(["mount", "-t", kind, "-o", ",".join(wanted["options"] or ["defaults"]), device, ROOT + path])
-    if wanted["format"] != "none" and used_size(kind, device, path) <= size - SLACK:
-        run(["resize2fs", device] if kind == "ext4" else ["xfs_growfs", path])
     if wanted["data_root"]:
         take_over(wanted)
         write(DROP_IN_PATH, of_engine(path))
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "start", "docker.service"])
+    return kind
 
 
 def main():
@@ -249,7 +259,8 @@ def main():
         answer = []
         for wanted in todo:
             device, size, kind, uuid, refused, done = judge(wanted)
-            answer.append({"volume_id": wanted["volume_id"], "size_gib": size // GIB, "refused": refused, "ready": done})
+            taken = used(wanted, size, kind, device, done)
+            answer.append({"volume_id": wanted["volume_id"], "size_gib": size // GIB, "refused": refused, "ready": done, "used_gib": taken // GIB})
         print(json.dumps(answer))
         return
     os.makedirs(ROOT + "/run", exist_ok=True)

@@ -18,7 +18,7 @@ from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworki
 from swarm_operator.domain.cluster import overlays
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
-from swarm_operator.domain.cluster.machines import Machine, current, machine_spec, pools, tabulate
+from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
 from swarm_operator.domain.cluster.remediation import to_probe
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -260,10 +260,11 @@ class Gatherer:
         keypair = self._read(lambda: cloud.get_keypair(keypair_name(uid)))
         ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
         observation = replace(observation, networking=networking, keypair=keypair)
-        if servers == Known(()) and isinstance(networking, Known) and networking.value.networks:
+        no_server = isinstance(servers, Known) and all(s.status in GONE_STATUSES for s in servers.value)
+        if no_server and isinstance(networking, Known) and networking.value.networks:
             ids = [n.id for n in networking.value.networks]
             ports = self._read(lambda: tuple(p for network in ids for p in cloud.list_ports(network_id=network)))
-        return replace(observation, ports=ports, volumes=self._volumes(cloud) if servers == Known(()) else NOT_LOOKED_AT)
+        return replace(observation, ports=ports, volumes=self._volumes(cloud) if no_server else NOT_LOOKED_AT)
 
     def _network_references(self, cloud: Cloud) -> NetworkReferences:
         spec = self._spec

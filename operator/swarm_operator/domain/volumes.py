@@ -105,13 +105,14 @@ class Mount:
 
 @dataclass(frozen=True)
 class GuestVolume:
-    """What a guest says of a volume. `size_gib`: of the device as its kernel sees it, 0: there is no such device. `refused`: why nothing may be written to it, "" where it is
-    blank or ours. `ready`: formatted, mounted, in fstab and as large as the device."""
+    """What a guest says of a volume. `size_gib`: of the device as its kernel sees it, 0: there is no such device; `used_gib`: how much of it the file system takes.
+    `refused`: why nothing may be written to it, "" where it is blank or ours. `ready`: formatted, mounted and in fstab."""
 
     volume_id: str
     size_gib: int = 0
     refused: str = ""
     ready: bool = False
+    used_gib: int = 0
 
 
 def lies_on(path: str, mount_path: str) -> bool:

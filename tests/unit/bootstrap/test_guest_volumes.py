@@ -120,7 +120,7 @@ def test_a_blank_disk_is_formatted_mounted_and_noted_once(guest: FakeGuest) -> N
         "mount -t ext4 -o noatime /dev/vdb /data",
     ]
     assert guest.fstab() == [f"UUID={UID} /data ext4 noatime,nofail,x-systemd.before=docker.service,x-swarmops.volume=data 0 2"]
-    assert guest.look() == GuestVolume(ID, 10, "", True)
+    assert guest.look() == GuestVolume(ID, 10, "", True, 10)
     before = guest.wrote()
     assert guest.set_up() == ("", "") and guest.wrote() == before, "done twice it does nothing more"
 
@@ -154,10 +154,17 @@ def test_ours_is_mounted_as_it_is(guest: FakeGuest) -> None:
 def test_a_volume_that_has_grown(guest: FakeGuest) -> None:
     guest.set_up()
     guest.set(size=15 * GIB)
-    assert guest.look() == GuestVolume(ID, 15, "", False)
+    assert guest.look() == GuestVolume(ID, 15, "", True, 10)
     assert guest.set_up() == ("", "")
     assert guest.wrote()[-1] == "resize2fs /dev/vdb"
-    assert guest.look() == GuestVolume(ID, 15, "", True)
+    assert guest.look() == GuestVolume(ID, 15, "", True, 15)
+
+
+def test_one_that_can_not_be_grown_stays_in_use(guest: FakeGuest) -> None:
+    guest.set_up()
+    guest.set(size=15 * GIB, fail=["resize2fs"])
+    assert guest.set_up() == ("", "resize2fs: it went wrong")
+    assert guest.look() == GuestVolume(ID, 15, "", True, 10)
 
 
 def test_no_device_yet(guest: FakeGuest) -> None:

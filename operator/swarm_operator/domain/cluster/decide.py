@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -55,7 +56,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding)
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
     if lost is None:
-        steps = (*steps, *change.steps, *_repairs(observation, table, remediation, guests), *volumes.steps)
+        steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold))
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     if spec.paused:
@@ -95,8 +96,8 @@ def _awaited_managers(membership: Membership) -> frozenset[int]:
     return frozenset(m.slot for m in (*membership.create, *membership.waiting) if m.role == "Manager")
 
 
-def _repairs(observation: ClusterObservation, table: MachineTable, remediation: Remediation, guests: GuestPlan) -> list[Step]:
-    """The rungs that are to be tried now."""
+def _repairs(observation: ClusterObservation, table: MachineTable, remediation: Remediation, guests: GuestPlan, hold: Mapping[str, str]) -> list[Step]:
+    """The rungs that are to be tried now. `hold`: machines that may not join yet, since a volume of theirs is not set up (they were rebuilt, or booted without it)."""
     steps: list[Step] = []
     for machine in table.machines:
         chosen, server = remediation.repairs.get(machine.uid), machine.present
@@ -105,7 +106,7 @@ def _repairs(observation: ClusterObservation, table: MachineTable, remediation: 
         join = None
         if chosen.rung is Rung.REJOIN:
             address = fixed_address(machine)
-            if address is None or not guests.managers:
+            if address is None or not guests.managers or machine.uid in hold:
                 continue
             join = JoinNode(machine.id, machine.uid, address, guests.managers, leave_first=True)
         because = remediation.failures[machine.uid].message

@@ -14,7 +14,7 @@ from swarm_operator.api.storage import MachineVolumeStatus, VolumeSpec
 from swarm_operator.domain.cloud import Volume
 from swarm_operator.domain.cluster.guests import is_up
 from swarm_operator.domain.cluster.machines import Machine, machine_spec
-from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import MachineId
 from swarm_operator.domain.volumes import GuestVolume, Mount, SlotVolume, lies_on, slot_volume, slot_volume_of
@@ -73,13 +73,14 @@ def is_attached(volume: Volume, machine: Machine) -> bool:
 
 
 def mounts_to_look_at(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine) -> tuple[Mount, ...]:
-    """The volumes that are attached to a machine and that status does not know as set up."""
+    """The volumes that a guest is asked for when it is asked: those that are attached to it. Of one that is a member in good order, those that status does not know as set up;
+    of any other all, since it may have been rebuilt or booted without them."""
     chosen = chosen_volumes(observation)
+    trusted = machine.joined or isinstance(machine.node, Unknown)
     mounts = []
     for wanted in wanted_volumes(spec, machine.id):
-        identity = slot_volume(machine.id, wanted.name)
-        volume = chosen.get(identity)
-        if volume is not None and is_attached(volume, machine) and recorded(machine.record, wanted.name, volume) is None:
+        volume = chosen.get(slot_volume(machine.id, wanted.name))
+        if volume is not None and is_attached(volume, machine) and not (trusted and recorded(machine.record, wanted.name, volume) is not None):
             mounts.append(mount_of(spec, observation.uid, machine, wanted, volume.id))
     return tuple(mounts)
 
@@ -92,17 +93,23 @@ def mount_of(spec: SwarmClusterSpec, cluster_uid: str, machine: Machine, wanted:
 
 
 def to_look_at(spec: SwarmClusterSpec, observation: ClusterObservation, machines: Sequence[Machine]) -> tuple[Machine, ...]:
-    """The machines whose guests are asked for their volumes."""
-    return tuple(m for m in machines if is_up(m) and not m.being_deleted and mounts_to_look_at(spec, observation, m))
+    """The machines whose guests are asked because of their volumes alone: those with one that is attached and that status does not know as set up."""
+    chosen = chosen_volumes(observation)
+
+    def unknown(machine: Machine) -> bool:
+        volumes = ((v.name, chosen.get(slot_volume(machine.id, v.name))) for v in wanted_volumes(spec, machine.id))
+        return any(v is not None and is_attached(v, machine) and recorded(machine.record, name, v) is None for name, v in volumes)
+
+    return tuple(m for m in machines if is_up(m) and not m.being_deleted and unknown(m))
 
 
 def said(observation: ClusterObservation, machine_uid: str, volume_id: str) -> Fact[GuestVolume]:
-    """What the guest says of a volume."""
+    """What the guest says of a volume; Unknown where it was not asked for it."""
     guest = observation.guest(machine_uid)
     if isinstance(guest, Unknown):
         return guest
     found = next((v for v in guest.value.volumes if v.volume_id == volume_id), None)
-    return Known(found if found is not None else GuestVolume(volume_id))
+    return Known(found) if found is not None else NOT_LOOKED_AT
 
 
 def waits_for_volumes(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine) -> bool:
@@ -118,7 +125,7 @@ def waits_for_volumes(spec: SwarmClusterSpec, observation: ClusterObservation, m
         if present is None or not is_attached(present, machine):
             return True
         told = said(observation, machine.uid, present.id)
-        if recorded(machine.record, volume.name, present) is None and not (isinstance(told, Known) and told.value.ready):
+        if not (told.value.ready if isinstance(told, Known) else recorded(machine.record, volume.name, present) is not None):
             return True
     return False
 

@@ -36,7 +36,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import AttachVolume, CreateVolume, DeleteVolume, ExtendVolume, MarkRetained, SetUpVolume, Step
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import MachineId
-from swarm_operator.domain.volumes import SlotVolume, retained, root_of, slot_volume
+from swarm_operator.domain.volumes import GuestVolume, SlotVolume, retained, root_of, slot_volume
 
 DELETABLE: Final = frozenset({AVAILABLE, "error", "error_restoring", "error_extending", "error_managing"})
 """States in which Cinder deletes a volume (Block Storage API 3, "Delete a volume"); `error_deleting` needs the cloud's administrator."""
@@ -173,23 +173,35 @@ class _SlotWork:
         """It is on the machine's server: is it set up there?"""
         told = said(self.observation, machine.uid, volume.id)
         known = recorded(machine.record, self.declared.name, volume)
-        if known is not None:
-            self._state(known)
-        elif isinstance(told, Unknown):
-            self._wait(f"volume {self.name}: {told.message}")
+        if isinstance(told, Unknown):
+            # What the guest says now goes before what it said once.
+            if known is not None:
+                self._state(known)
+            else:
+                self._wait(f"volume {self.name}: {told.message}")
         elif told.value.size_gib == 0:
             self._wait(f"volume {self.name}: its device does not show on the machine yet")
         elif told.value.refused:
             self._wait(f"volume {self.name} ({volume.id}): {told.value.refused}", Reason.VOLUME_REFUSED)
         elif told.value.ready:
-            self._state(MachineVolumeStatus(name=self.declared.name, volume_id=volume.id, size_gib=told.value.size_gib, attached=True))
-            if told.value.size_gib < volume.size_gib:
-                self.draft.pending.append(f"volume {self.name}: the machine does not see its new size yet")
+            self._state(MachineVolumeStatus(name=self.declared.name, volume_id=volume.id, size_gib=told.value.used_gib, attached=True))
+            self._grow(machine, volume, told.value)
         elif machine.joined and not (self.entry is not None and self.entry.size_gib) and holds_engine_data(self.spec, self.declared) is not None:
             self._needs_new_machine(machine)
         else:
-            self.draft.steps.append(SetUpVolume(machine.id, machine.uid, mount_of(self.spec, self.observation.uid, machine, self.declared, volume.id)))
+            self._set_up(machine, volume)
             self._wait(f"volume {self.name} is being set up")
+
+    def _set_up(self, machine: Machine, volume: Volume) -> None:
+        self.draft.steps.append(SetUpVolume(machine.id, machine.uid, mount_of(self.spec, self.observation.uid, machine, self.declared, volume.id)))
+
+    def _grow(self, machine: Machine, volume: Volume, told: GuestVolume) -> None:
+        """The file system follows the volume. It holds nobody up: what is mounted can be used."""
+        if told.used_gib < told.size_gib:
+            self._set_up(machine, volume)
+            self.draft.pending.append(f"volume {self.name}: its file system is being grown to {told.size_gib} GiB")
+        elif told.used_gib < volume.size_gib:
+            self.draft.pending.append(f"volume {self.name}: the machine does not see its new size yet")
 
     def _elsewhere(self, machine: Machine, volume: Volume) -> None:
         """Another server has it: mostly the slot's last one, which gives it up when it goes."""
