@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,52 @@ def test_crds_of_the_chart_are_those_of_the_repository_and_stay() -> None:
         if not document["metadata"]["annotations"]:
             del document["metadata"]["annotations"]
     assert rendered == source
+
+
+def leaves(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Paths that are in one of the two and not in the other."""
+    known = schema.get("properties")
+    if known is None:
+        return
+    for name in sorted(values.keys() ^ known.keys()):
+        yield f"{path}.{name}"
+    for name in values.keys() & known.keys():
+        if isinstance(values[name], dict):
+            yield from leaves(values[name], known[name], f"{path}.{name}")
+
+
+def test_the_schema_knows_each_value_and_no_other() -> None:
+    """`global` is Helm's own."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert list(leaves(yaml.safe_load((CHART / "values.yaml").read_text()), schema)) == [".global"]
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("replicas=two", "replicas"),
+        ("replica=2", "replica"),
+        ("image.digest=sha256:ab", "digest"),
+        ("image.pullPolicy=always", "pullPolicy"),
+        ("operator.loglevel=INFO", "loglevel"),
+        ("operator.workers=0", "workers"),
+        ("watchNamespaces={A_b}", "watchNamespaces"),
+        ("metrics.port=0", "port"),
+        ("networkPolicy.openstackPorts={https}", "openstackPorts"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(value: str, named: str) -> None:
+    argv = [str(HELM), "template", "swarm-operator", str(CHART), "--set", value]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "values don't meet the specifications of the schema" in done.stderr and named in done.stderr, done.stderr
+
+
+@needs_helm
+def test_lint() -> None:
+    done = subprocess.run([str(HELM), "lint", "--strict", str(CHART)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "[WARNING]" not in done.stdout, done.stdout + done.stderr
 
 
 @needs_helm
