@@ -36,6 +36,7 @@ class CloudView:
         for kind, items in listings.items():
             found += [f"{kind} {i.name or i.id}" for i in items if cluster_uid in (i.description or "")]
         found += [f"volume {v.name}" for v in self.connection.block_storage.volumes() if cluster_uid in str(v.metadata)]
+        found += [f"image {i.name}" for i in self.connection.image.images() if i.properties.get("swarmops-cluster-uid") == cluster_uid]
         found += [f"key pair {k.name}" for k in self.connection.compute.keypairs() if cluster_uid in k.name]
         return found
 
@@ -52,6 +53,7 @@ class CloudView:
             "security groups": network.security_groups(project_id=project),
             "servers": compute.servers(details=False),
             "key pairs": compute.keypairs(),
+            "images": self.connection.image.images(owner=project),
             "volumes": self.connection.block_storage.volumes(),
         }
         return {kind: len(list(items)) for kind, items in own.items()}

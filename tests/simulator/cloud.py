@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from simulator.images import SimImages
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
@@ -75,8 +76,8 @@ def port_id(server: SimServer) -> str:
     return server.request.port_id or f"port-{server.id}"
 
 
-@dataclass
-class SimCloud:
+@dataclass(kw_only=True)
+class SimCloud(SimImages):
     world: World
     servers: dict[str, SimServer] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
@@ -112,6 +113,7 @@ class SimCloud:
     # --- time
 
     def tick(self) -> None:
+        self.tick_images()
         now = self.world.clock.monotonic()
         for volume in list(self.volumes.values()):
             after = {"creating": "available", "attaching": "in-use", "extending": "in-use" if volume.attached_to else "available"}.get(volume.status)
@@ -166,7 +168,8 @@ class SimCloud:
             status=status,
             metadata=dict(server.metadata),
             created=server.created,
-            task_state="deleting" if server.deleted_at is not None else None,
+            task_state=self.task_state(server),
+            image_id=server.request.image_id,
             fault=server.fail_with if status == "ERROR" else None,
             fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
@@ -186,6 +189,8 @@ class SimCloud:
         assert request.network_id in self.networks and request.key_name in self.keypairs, request
         assert set(request.security_groups) <= self.groups.keys()
         assert "SWMTKN-1-" not in request.user_data
+        assert request.image_id in self.images or not request.image_id.startswith("image-"), "no such image"
+        assert request.image_id not in self.images or self.images[request.image_id].status == "active"
         port = self.ports.get(request.port_id) if request.port_id is not None else None
         if request.port_id is not None and (port is None or port.device_id):
             raise ExternalError(ErrorKind.CONFLICT if port else ErrorKind.INVALID, "openstack", "port not found or in use")
@@ -443,5 +448,5 @@ class SimCloud:
 
     def leftovers(self) -> list[str]:
         """Ids of everything in the project."""
-        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs, self.ports, self.volumes)
+        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs, self.ports, self.volumes, self.images)
         return sorted(str(i) for kind in kinds for i in kind)

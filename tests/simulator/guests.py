@@ -46,6 +46,7 @@ class Guest:
     mounts: dict[str, str] = field(default_factory=dict)
     fstab: dict[str, str] = field(default_factory=dict)
     """Volume ids by mount point."""
+    flushed: bool = False
 
     def labels(self) -> dict[str, str]:
         """As daemon.json in the user data sets them."""
@@ -123,6 +124,9 @@ class SimHost:
             case ["cat", path]:
                 content = self._guest.files.get(path)
                 return CommandResult(1, "", "no such file") if content is None else CommandResult(0, content.decode(), "")
+            case ["sync"]:
+                self._guest.flushed = True
+                return CommandResult(0, "", "")
             case ["systemctl", "daemon-reload"]:
                 return CommandResult(0, "", "")
             case ["systemctl", "restart", _]:

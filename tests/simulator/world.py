@@ -67,7 +67,7 @@ class World:
     def __init__(self, spec: dict[str, Any] | None = None) -> None:
         self.clock = FakeClock()
         self.faults = Faults()
-        self.cloud = SimCloud(self)
+        self.cloud = SimCloud(world=self)
         self.guests: dict[str, Guest] = {}
         self.objects = SimObjects()
         self.sessions = SimSessions(self)

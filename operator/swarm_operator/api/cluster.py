@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, cel, own_labels_rule, schema_extra
 from swarm_operator.api.engine import EngineSpec
+from swarm_operator.api.images import SnapshotSpec
 from swarm_operator.api.lifecycle import HealthCheckSpec, RemediationSpec
 from swarm_operator.api.machine import MachineOverrides, MachineSpec, SshSpec
 from swarm_operator.api.network import NetworkSpec, SecurityGroupsSpec
@@ -83,6 +84,12 @@ class SwarmClusterSpec(ApiModel):
                 "workers with `volumes` need `join: SSH`: only there the operator decides when an engine joins",
                 fieldPath=".join",
             ),
+            cel(
+                """!has(self.workerPools) || self.workerPools.all(p, !has(p.machine) || !has(p.machine.image) || !has(p.machine.image.fromSnapshotOf)
+                   || (has(self.snapshots) && self.snapshots.exists(s, s.name == p.machine.image.fromSnapshotOf.snapshot)))""",
+                "`machine.image.fromSnapshotOf.snapshot` must name an entry of `snapshots`",
+                fieldPath=".workerPools",
+            ),
         )
     )
 
@@ -98,6 +105,12 @@ class SwarmClusterSpec(ApiModel):
         default_factory=list,
         max_length=32,
         description="Groups of equal workers. Change `replicas` to scale; new workers join, workers that go are drained first.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
+    )
+    snapshots: list[SnapshotSpec] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Images saved from workers, for pools to boot from (machine.image.fromSnapshotOf).",
         json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
     engine: EngineSpec = Field(default_factory=EngineSpec, description="Docker engine settings. Apply to servers made after a change.")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
 from swarm_operator.api.conditions import Condition
+from swarm_operator.api.images import SnapshotStatus
 from swarm_operator.api.storage import MOST_VOLUMES, MachineVolumeStatus, RetainedVolumeStatus
 
 
@@ -114,7 +115,7 @@ class RemainingObject(ApiModel):
     """An object in the cloud that is still to be deleted."""
 
     kind: Annotated[str, Field(max_length=32)] = Field(
-        description="What it is: server, floating-ip, port, router, subnet, network, security-group, volume, key-pair."
+        description="What it is: server, floating-ip, port, router, subnet, network, security-group, volume, image, key-pair."
     )
     id: Annotated[str, Field(max_length=255)] = Field(description="Its id in OpenStack; the name of a key pair.")
     name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, where it has one.")
@@ -134,7 +135,7 @@ class DeletionStatus(ApiModel):
     )
 
 
-OrphanKind = Literal["server", "port", "floating-ip", "security-group", "volume"]
+OrphanKind = Literal["server", "port", "floating-ip", "security-group", "volume", "image"]
 
 
 class OrphanStatus(ApiModel):
@@ -192,6 +193,9 @@ class SwarmClusterStatus(ApiModel):
     infrastructure: InfrastructureStatus = Field(default_factory=InfrastructureStatus, description="OpenStack objects in use.")
     networks: list[OverlayStatus] = Field(
         default_factory=list, max_length=128, description="Overlay networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
+    snapshots: list[SnapshotStatus] = Field(
+        default_factory=list, max_length=64, description="Snapshots and their images.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
     )
     join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
     orphans: list[OrphanStatus] = Field(

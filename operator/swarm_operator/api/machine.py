@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
+from swarm_operator.api.images import ImageSource
 from swarm_operator.api.storage import RootVolumeSpec, Volumes
 
 _METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
@@ -39,7 +40,7 @@ class MachineSpec(ApiModel):
     """What a server is made of."""
 
     flavor: ResourceRef = Field(description="Flavor.")
-    image: ResourceRef = Field(description="Image; must hold cloud-init, sshd and a Docker engine.")
+    image: ImageSource = Field(description="Image; must hold cloud-init, sshd and a Docker engine.")
     config_drive: bool = Field(default=False, description="Attach a config drive.")
     metadata: dict[str, Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict,
@@ -55,7 +56,7 @@ class MachineOverrides(ApiModel):
     """The parts of `spec.machine` that a role or pool changes."""
 
     flavor: ResourceRef | None = Field(default=None, description="Flavor.")
-    image: ResourceRef | None = Field(default=None, description="Image.")
+    image: ImageSource | None = Field(default=None, description="Image.")
     config_drive: bool | None = Field(default=None, description="Attach a config drive.")
     metadata: dict[str, Annotated[str, Field(max_length=255)]] | None = Field(
         default=None,

@@ -48,6 +48,12 @@ CLUSTER_RULES: Final = (
         "entries of `spec.swarm.networks` must not change once the swarm exists; remove the network, or give it another name",
         fieldPath=".spec.swarm.networks",
     ),
+    cel(
+        """!has(self.spec.snapshots) || !has(oldSelf.spec.snapshots)
+           || self.spec.snapshots.all(n, oldSelf.spec.snapshots.all(o, o.name != n.name || o.of == n.of))""",
+        "`of` of an entry of `spec.snapshots` must not change; give it another name",
+        fieldPath=".spec.snapshots",
+    ),
 )
 """Rules of SwarmCluster."""
 

@@ -17,6 +17,7 @@ from swarm_operator.api.base import RESERVED_LABEL_PREFIX
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.container_validation import container_problems
 from swarm_operator.api.engine import EngineSpec
+from swarm_operator.api.image_validation import image_problems
 from swarm_operator.api.materials import ConfigFile, SecretFile
 from swarm_operator.api.network import DEFAULT_CIDR, NetworkSpec
 from swarm_operator.api.parse import Problem
@@ -53,7 +54,7 @@ _SMALLEST_PREFIX: Final = 28
 
 def validate_cluster(spec: SwarmClusterSpec) -> list[Problem]:
     """All problems of a cluster's spec, in the order of the fields; empty when there are none."""
-    return [*_network(spec.network), *_security(spec), *_machines(spec), *_engine(spec.engine), *_swarm(spec.swarm, spec.network)]
+    return [*_network(spec.network), *_security(spec), *_machines(spec), *image_problems(spec), *_engine(spec.engine), *_swarm(spec.swarm, spec.network)]
 
 
 def validate_service(spec: SwarmServiceSpec) -> list[Problem]:

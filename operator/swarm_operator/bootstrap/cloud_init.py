@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from swarm_operator.api.engine import EngineSpec
-from swarm_operator.bootstrap import metadata_join
+from swarm_operator.bootstrap import identity, metadata_join
 from swarm_operator.bootstrap.engine import DAEMON_JSON_PATH, daemon_json_text
 
 MAX_USER_DATA: Final = 65535
@@ -36,7 +36,7 @@ def render_user_data(
     """
     files = [_file(DAEMON_JSON_PATH, daemon_json_text(engine, cluster_uid, machine_uid), "0644")]
     # write_files runs in cloud-init's network stage, maybe before the engine's first start and maybe after it; a restart serves both. At this point no container runs.
-    commands: list[list[str]] = [["systemctl", "enable", "docker.service"], ["systemctl", "restart", "docker.service"]]
+    commands: list[list[str]] = [["systemctl", "daemon-reload"], ["systemctl", "enable", "docker.service"], ["systemctl", "restart", "docker.service"]]
     if join is not None:
         files.append(_file(metadata_join.SCRIPT_PATH, metadata_join.join_script(machine_uid, join.metadata_url), "0755"))
         files.append(_file(metadata_join.UNIT_PATH, metadata_join.UNIT, "0644"))
@@ -53,6 +53,8 @@ def render_user_data(
         # The operator verifies host keys by what the console says, so new keys per instance and their print-out must be on, whatever the image says.
         "ssh_deletekeys": True,
         "ssh": {"emit_keys_to_console": True},
+        # Before write_files and at every boot: an image may be a snapshot of another node, and a later boot may bring another volume.
+        "bootcmd": [["sh", "-c", identity.boot_command(machine_uid, engine)]],
         "write_files": files,
         "runcmd": commands,
     }

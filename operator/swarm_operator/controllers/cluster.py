@@ -13,6 +13,7 @@ from swarm_operator.api.base import ABANDON, FINALIZER
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict, merge_conditions
+from swarm_operator.api.images import SnapshotState
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
@@ -151,6 +152,7 @@ class ClusterController:
         self._write(action.resource, action.status, found)
         self._tell_of_orphans(resource, action)
         self._tell_of_retained(resource, action)
+        self._tell_of_images(resource, action)
         if action.failures:
             memory.slow = None
         if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):
@@ -180,6 +182,17 @@ class ClusterController:
         for volume in action.status.retained_volumes:
             if volume.volume_id not in known and not resource.deleting:
                 action.objects.event(action.resource, Reason.RETAINED, f"volume {volume.name} ({volume.volume_id}) is kept: `retain` is set")
+
+    def _tell_of_images(self, resource: Resource, action: Action) -> None:
+        """One Event for each snapshot that became Active, failed or was lost."""
+        before = {s.name: s.state for s in parse_cluster_status(resource.status).snapshots}
+        for snapshot in action.status.snapshots:
+            if before.get(snapshot.name) == snapshot.state:
+                continue
+            if snapshot.state is SnapshotState.ACTIVE:
+                action.objects.event(action.resource, Reason.IMAGE_READY, f"snapshot {snapshot.name}: image {snapshot.image_id} can be booted from")
+            elif snapshot.state in (SnapshotState.FAILED, SnapshotState.LOST):
+                action.objects.event(action.resource, Reason.IMAGE_FAILED, f"snapshot {snapshot.name}: {snapshot.message}", warning=True)
 
     def _outcome(self, plan: ClusterPlan, action: Action, gathered: Gathered) -> Outcome:
         if action.failures:

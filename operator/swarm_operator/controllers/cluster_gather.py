@@ -14,8 +14,8 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
-from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworking, Port, Volume
-from swarm_operator.domain.cluster import overlays
+from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Volume
+from swarm_operator.domain.cluster import images, overlays
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
@@ -64,6 +64,7 @@ class SlowFacts:
     networking: Known[OwnedNetworking]
     keypair: Known[KeyPair | None]
     volumes: Fact[tuple[Volume, ...]]
+    images: Fact[tuple[Image, ...]]
 
 
 @dataclass
@@ -223,6 +224,7 @@ class Gatherer:
                 networking=memo.networking,
                 keypair=memo.keypair,
                 volumes=memo.volumes,
+                images=self._images(cloud) if images.unsettled(self._spec, self._status) else memo.images,
             )
             return observation if self._settled(observation) else replace(observation, volumes=self._volumes(cloud))
         return replace(
@@ -232,6 +234,7 @@ class Gatherer:
             networking=self._read(lambda: cloud.list_owned_networking(uid)),
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
+            images=self._images(cloud) if self._status.swarm_id is not None or self._spec.snapshots else NOT_LOOKED_AT,
             project_fresh=True,
         )
 
@@ -251,6 +254,13 @@ class Gatherer:
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         return settled(self._spec, observation, machines) and (len(machines) >= wanted or not declares_volumes(self._spec))
 
+    def _images(self, cloud: Cloud) -> Fact[tuple[Image, ...]]:
+        """Not through `_read`: what needs no image of ours goes on without Glance."""
+        try:
+            return Known(cloud.list_owned_images(self._resource.uid))
+        except ExternalError as error:
+            return Unknown(error.reason, error.message)
+
     def _deletion_facts(self, observation: ClusterObservation, cloud: Cloud) -> ClusterObservation:
         """All of it fresh, and references not at all: they may be gone long since."""
         uid = self._resource.uid
@@ -264,7 +274,7 @@ class Gatherer:
         if no_server and isinstance(networking, Known) and networking.value.networks:
             ids = [n.id for n in networking.value.networks]
             ports = self._read(lambda: tuple(p for network in ids for p in cloud.list_ports(network_id=network)))
-        return replace(observation, ports=ports, volumes=self._volumes(cloud) if no_server else NOT_LOOKED_AT)
+        return replace(observation, ports=ports, volumes=self._volumes(cloud) if no_server else NOT_LOOKED_AT, images=self._images(cloud))
 
     def _network_references(self, cloud: Cloud) -> NetworkReferences:
         spec = self._spec
@@ -283,7 +293,9 @@ class Gatherer:
 
     def _machine_references(self, cloud: Cloud, pool: str) -> Fact[MachineReferences]:
         machine = machine_spec(self._spec, pool)
-        return self._read(lambda: MachineReferences(cloud.resolve("flavor", machine.flavor), cloud.resolve("image", machine.image)))
+        return self._read(
+            lambda: MachineReferences(cloud.resolve("flavor", machine.flavor), "" if machine.image.own else cloud.resolve("image", machine.image))
+        )
 
     # --- the swarm and its guests
 
@@ -314,8 +326,9 @@ class Gatherer:
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
             logins.direct = frozenset(m.uid for m in up)
-        needed = list(asked)
-        if asked and through is not None and through.uid not in {m.uid for m in asked} and through.uid not in logins.host_keys:
+        # Members without pinned keys (joined by metadata, or status was lost) that something is to be done on.
+        needed = [*asked, *(m for m in images.to_reach(self._spec, self._status, machines) if m.uid not in {a.uid for a in asked})]
+        if needed and through is not None and through.uid not in {m.uid for m in needed} and through.uid not in logins.host_keys:
             needed.insert(0, through)
         host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))
         logins.host_keys |= {uid: keys.value for uid, keys in host_keys.items() if isinstance(keys, Known)}
@@ -400,4 +413,4 @@ def remember(gathered: Gathered, at: float) -> SlowFacts | None:
         return None
     if any(isinstance(f, Unknown) for f in o.machine_references.values()):
         return None
-    return SlowFacts(o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair, o.volumes)
+    return SlowFacts(o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair, o.volumes, o.images)

@@ -113,6 +113,17 @@ class RootVolume:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A Glance image. `status` is Glance's (queued, saving, importing, active, killed, deactivated, ...); `properties` are the additional ones; `created` is RFC 3339 UTC."""
+
+    id: str
+    name: str
+    status: str
+    created: str
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FloatingIP:
     """A Neutron floating IP; `port_id` is None while it is not associated."""
 

@@ -26,6 +26,14 @@ JOIN_MANAGER: Final = "swarm_manager"
 JOIN_TOKEN: Final = "swarm_token"  # noqa: S105 - a key, not a token
 """Server metadata keys that the guest's join script reads (join=Metadata)."""
 
+IMAGE_PART: Final = "swarmops-image"
+"""Image property: which part of the cluster the image is (`snapshot/<name>`)."""
+IMAGE_SOURCE: Final = "swarmops-image-source"
+"""Image property: id of the server that it was taken of. Servers hand the properties of their image down to every snapshot of theirs (Nova,
+`non_inheritable_image_properties`), so one that somebody takes by hand carries our UID as well; Nova's own `instance_uuid` tells it apart."""
+IMAGE_RETAIN: Final = "swarmops-retain"
+"""Image property: `true` where the image outlives the cluster."""
+
 ENGINE_LABEL_MACHINE: Final = "io.swarmops.machine-uid"
 ENGINE_LABEL_CLUSTER: Final = "io.swarmops.cluster-uid"
 NODE_LABEL_APPLIED: Final = "io.swarmops.applied"
@@ -121,6 +129,23 @@ def port_part(slot_uid: str) -> str:
 def floating_ip_part(slot_uid: str) -> str:
     """The part of a slot's floating IP."""
     return FLOATING_IP_PART + slot_uid
+
+
+def snapshot_part(name: str) -> str:
+    """The part of the image of a snapshot."""
+    return f"snapshot/{name}"
+
+
+def image_properties(cluster_uid: str, cluster_name: str, part: str, source: str, *, retain: bool = False) -> dict[str, str]:
+    """Ownership properties of an image."""
+    return {CLUSTER_UID: cluster_uid, CLUSTER_NAME: cluster_name, IMAGE_PART: part, IMAGE_SOURCE: source, IMAGE_RETAIN: "true" if retain else "false"}
+
+
+def part_of_image(properties: Mapping[str, str], cluster_uid: str) -> str | None:
+    """The part that an image is, or None where it is not this cluster's: another's, or one that only inherited the properties."""
+    if properties.get(CLUSTER_UID) != cluster_uid or properties.get(IMAGE_SOURCE) != properties.get("instance_uuid"):
+        return None
+    return properties.get(IMAGE_PART, "")
 
 
 def keypair_name(cluster_uid: str) -> str:

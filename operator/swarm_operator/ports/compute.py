@@ -10,6 +10,7 @@ from swarm_operator.domain.cloud import (
     CredentialExpiry,
     FlavorSize,
     FloatingIP,
+    Image,
     KeyPair,
     Network,
     OwnedNetworking,
@@ -76,6 +77,18 @@ class Cloud(Protocol):
     def get_compute_usage(self) -> dict[str, Usage]: ...
     def get_network_usage(self) -> dict[str, Usage]: ...
     def get_volume_usage(self) -> dict[str, Usage]: ...
+
+    # Glance
+    def list_owned_images(self, cluster_uid: str) -> tuple[Image, ...]:
+        """All images of the project whose properties name the cluster, in any state. It says nothing of who made them: see `ownership.part_of_image`."""
+
+    def create_server_image(self, server_id: str, name: str, properties: dict[str, str]) -> str:
+        """Have Nova save the disk of a server as an image with these properties; the image's id, at once: it is saved in the background. CONFLICT while the server is
+        busy with something else."""
+
+    def set_image_property(self, image_id: str, name: str, value: str) -> None: ...
+    def delete_image(self, image_id: str) -> None:
+        """Already gone is no error. CONFLICT while the cloud needs it, FORBIDDEN where it is protected."""
 
     # Cinder
     def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:

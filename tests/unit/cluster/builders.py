@@ -136,6 +136,7 @@ def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] |
         servers_fresh=True,
         networking=Known(networking(of, MANAGER)),
         keypair=Known(KeyPair(keypair_name(UID), f"{KEY} comment")),
+        images=Known(()),
         secrets=Known(Secrets(True, KEY, True)),
     )
     if nodes is not None:

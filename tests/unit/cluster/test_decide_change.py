@@ -189,6 +189,7 @@ def test_deletion_waits_for_what_it_does_not_know() -> None:
         {"servers": Unknown(Reason.CLOUD_UNREACHABLE, "x"), "servers_fresh": False},
         {"networking": Unknown(Reason.CLOUD_UNREACHABLE, "x")},
         {"keypair": Unknown(Reason.CLOUD_UNREACHABLE, "x")},
+        {"images": Unknown(Reason.CLOUD_UNREACHABLE, "x")},
         {"credentials": Unknown(Reason.AUTHENTICATION_FAILED, "x")},
     ):
         plan = decide(wanted, status(), replace(seen, **blind), NOW)  # type: ignore[arg-type]

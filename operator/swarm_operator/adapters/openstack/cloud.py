@@ -10,6 +10,7 @@ from typing import Final
 from swarm_operator.adapters.openstack.compute import ComputeCalls
 from swarm_operator.adapters.openstack.gate import Limits
 from swarm_operator.adapters.openstack.identity import IdentityCalls
+from swarm_operator.adapters.openstack.image import ImageCalls
 from swarm_operator.adapters.openstack.network import NetworkCalls
 from swarm_operator.adapters.openstack.quota import QuotaCalls
 from swarm_operator.adapters.openstack.references import ReferenceCalls
@@ -23,13 +24,14 @@ MOST_CREDENTIALS: Final = 256
 """Credentials kept at once; beyond that the one unused for longest is opened anew when it is wanted."""
 
 
-class OpenStackCloud(IdentityCalls, ComputeCalls, NetworkCalls, VolumeCalls, QuotaCalls, ReferenceCalls):
+class OpenStackCloud(IdentityCalls, ComputeCalls, NetworkCalls, ImageCalls, VolumeCalls, QuotaCalls, ReferenceCalls):
     """`ports.compute.Cloud` for one credential. Safe for use by many threads."""
 
     def __init__(self, api: ApiSession) -> None:
         IdentityCalls.__init__(self, api)
         ComputeCalls.__init__(self, api)
         NetworkCalls.__init__(self, api)
+        ImageCalls.__init__(self, api)
         VolumeCalls.__init__(self, api)
         QuotaCalls.__init__(self, api)
         ReferenceCalls.__init__(self, api)

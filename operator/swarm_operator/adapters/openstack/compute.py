@@ -21,6 +21,8 @@ LISTING: Final = "2.69"
 It does so only for a request without filters, sorting or paging parameters, hence the plain list."""
 VOLUME_TYPE: Final = "2.67"
 """From here on a block device mapping names a volume type (Compute API, microversion history; Stein)."""
+SNAPSHOT: Final = "2.45"
+"""Since then createImage answers with the image's id in the body (Nova API history); before, in a header with a URL that may name another endpoint."""
 CACHE_SECONDS: Final = 2.0
 
 
@@ -95,6 +97,18 @@ class ComputeCalls:
     def reboot_server(self, server_id: str, *, hard: bool) -> None:
         """See `ports.compute.Cloud`."""
         self._action(server_id, "reboot", {"reboot": {"type": "HARD" if hard else "SOFT"}})
+
+    def create_server_image(self, server_id: str, name: str, properties: dict[str, str]) -> str:
+        """See `ports.compute.Cloud`."""
+        path, what = f"/servers/{_segment(server_id)}/action", f"save the disk of server {server_id}"
+        call: Json = {"createImage": {"name": name, "metadata": properties}}
+        try:
+            body = self._api.call_json(
+                "compute", "POST", path, operation="compute.server.create_image", what=what, effect=Effect.CREATE, json=call, microversion=SNAPSHOT
+            )
+        finally:
+            self._servers.invalidate()
+        return _id({"image": {"id": body.get("image_id")}}, "image", what)
 
     def _action(self, server_id: str, name: str, body: Json) -> None:
         """Nova answers an action with 202 and nothing in it."""

@@ -121,6 +121,7 @@ class ApiSession:
         params: Params | None = None,
         microversion: str | None = None,
         accept: Collection[int] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """One request, sent at most once (again only after a 401, with a new token). Answers of 400 and above raise, but for those in `accept`.
 
@@ -137,7 +138,16 @@ class ApiSession:
                     raise from_exception(error, what, Effect.READ) from error
                 try:
                     response = adapter.request(
-                        url, method, json=json, params=params, microversion=microversion, raise_exc=False, connect_retries=0, status_code_retries=0, log=False
+                        url,
+                        method,
+                        json=json,
+                        params=params,
+                        microversion=microversion,
+                        headers=dict(headers or {}),
+                        raise_exc=False,
+                        connect_retries=0,
+                        status_code_retries=0,
+                        log=False,
                     )
                 except Exception as error:
                     raise from_exception(error, what, effect) from error

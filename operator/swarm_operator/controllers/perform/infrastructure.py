@@ -70,6 +70,7 @@ def _remove(action: Action, step: s.Step) -> None:
                 "floating-ip": cloud.delete_floating_ip,
                 "security-group": cloud.delete_security_group,
                 "volume": cloud.delete_volume,
+                "image": cloud.delete_image,
             }
             ways[orphan](evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
@@ -84,6 +85,7 @@ def _remove(action: Action, step: s.Step) -> None:
                 "network": cloud.delete_network,
                 "security-group": cloud.delete_security_group,
                 "volume": cloud.delete_volume,
+                "image": cloud.delete_image,
             }[kind]
             delete(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -13,6 +14,7 @@ from swarm_operator.domain.cluster import credentials, verdicts
 from swarm_operator.domain.cluster.deletion import decide_deletion
 from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
 from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, manager_addresses, plan_guests
+from swarm_operator.domain.cluster.images import WAITS, plan_images
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, plan_infrastructure
 from swarm_operator.domain.cluster.machine_ports import free_port, port_steps
 from swarm_operator.domain.cluster.machines import MachineTable, tabulate
@@ -45,6 +47,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     if observation.deleting:
         return decide_deletion(spec, status, observation, now)
     table = tabulate(status, observation, now)
+    images = plan_images(spec, status, observation, table, now)
+    observation = replace(observation, machine_references=images.references)
     remediation = assess(spec, status, observation, table, now)
     membership = select(spec, status, observation, table, remediation, now)
     infrastructure = plan_infrastructure(spec, status, observation)
@@ -56,7 +60,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding)
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
     if lost is None:
-        steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold))
+        steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold), *images.steps)
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     if spec.paused:
@@ -77,17 +81,20 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         remediation.verdict,
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
+        images.verdict,
     )
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    busy = bool(steps) or bool(change.waiting) or bool(volumes.pending) or _busy(observation, membership, remediation, lost)
+    busy = bool(steps) or bool(change.waiting) or bool(volumes.pending) or _busy(membership, remediation, lost, images.blocked)
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
     if any(isinstance(step, CreatePort) for step in steps):
         requeue = PORT_MADE_SECONDS
     elif orphans.wake_in is not None:
         requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
-    facts = facts.model_copy(update={"orphans": list(orphans.found)})
+    if images.wake_in is not None:
+        requeue = max(JOINING_SECONDS, min(requeue, images.wake_in))
+    facts = facts.model_copy(update={"orphans": list(orphans.found), "snapshots": list(images.snapshots)})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 
@@ -212,7 +219,7 @@ def _leaderless(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
 def _failure(observation: ClusterObservation, infrastructure: InfrastructurePlan, refused: Unknown | None) -> Reason | None:
     """The fact whose absence ends this reconcile in a Retry. The swarm's absence does not: while a manager boots that is the normal course."""
     for fact in (observation.credentials, infrastructure.problem, observation.servers, refused):
-        if isinstance(fact, Unknown) and fact.reason is not Reason.VOLUMES_PENDING:
+        if isinstance(fact, Unknown) and fact.reason not in {Reason.VOLUMES_PENDING, *WAITS}:
             return fact.reason
     return None
 
@@ -227,9 +234,9 @@ def _requeue(steady: bool, busy: bool, started: bool, observation: ClusterObserv
     return SILENT_SECONDS if started else BUSY_SECONDS
 
 
-def _busy(observation: ClusterObservation, membership: Membership, remediation: Remediation, lost: str | None) -> bool:
+def _busy(membership: Membership, remediation: Remediation, lost: str | None, blocked: frozenset[str]) -> bool:
     """Whether something is on its way: a server is built or goes, a guest boots or joins, a node drains, a manager is silent."""
     if lost is not None:
         return False
     on_its_way = any(not m.joined and m.uid not in remediation.failures for m in membership.keep)
-    return on_its_way or any(not m.gone for m in membership.remove) or bool(membership.create)
+    return on_its_way or any(not m.gone for m in membership.remove) or any(m.pool not in blocked for m in membership.create)

@@ -14,7 +14,7 @@ from swarm_operator.api.cluster_status import DeletionStage, MachinePhase, Machi
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
-from swarm_operator.domain.cloud import KeyPair, OwnedNetworking, Server
+from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Server
 from swarm_operator.domain.cluster import credentials, verdicts
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, SETTLE_SECONDS
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -32,7 +32,7 @@ from swarm_operator.domain.cluster.steps import (
 )
 from swarm_operator.domain.cluster.volumes import volumes_of_the_deleted
 from swarm_operator.domain.facts import Fact, Known, Unknown
-from swarm_operator.domain.ownership import MACHINE_UID
+from swarm_operator.domain.ownership import IMAGE_RETAIN, MACHINE_UID, part_of_image
 
 POLL_SECONDS = 2.0
 
@@ -76,17 +76,19 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     servers = [s for s in observation.servers.value if s.status not in GONE_STATUSES]
     if servers:
         return _plan(spec, observation, _going(status, servers, now), now, tuple(_delete(s) for s in servers if s.task_state != "deleting"))
-    settling = [
-        SETTLE_SECONDS - asked for n in status.nodes if n.server_id is None and (asked := times.age(n.created_at, now)) is not None and asked < SETTLE_SECONDS
-    ]
+    asked_for = [n.created_at for n in status.nodes if n.server_id is None] + [s.created_at for s in status.snapshots if s.image_id is None]
+    settling = [SETTLE_SECONDS - asked for moment in asked_for if (asked := times.age(moment, now)) is not None and asked < SETTLE_SECONDS]
     if settling:
-        # The answer to a POST was lost a moment ago: its server may still appear.
+        # The answer to a POST was lost a moment ago: its server or image may still appear.
         return _plan(spec, observation, status, now, (), requeue=max(settling))
     status = status.model_copy(update={"nodes": []})
     networking = observation.networking.value
     obstacle, steps = _networking(status, observation, networking)
     volumes = volumes_of_the_deleted(spec, observation)
     steps = (*steps, *(DeleteInfrastructure("volume", Known(v.id), "the cluster is deleted") for v in volumes.going))
+    if isinstance(observation.images, Unknown):
+        return _plan(spec, observation, status, now, steps, blocked=observation.images, failure=observation.images.reason)
+    steps = (*steps, *_images(observation.uid, observation.images.value))
     if observation.keypair.value is not None:
         steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
     if obstacle is not None:
@@ -99,6 +101,12 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     status = status.model_copy(update={"retained_volumes": list(volumes.kept)})
     kept: tuple[Step, ...] = (LetGo(Reason.RETAINED, tuple(f"volume {v.volume_id} {v.name}" for v in volumes.kept)),) if volumes.kept else ()
     return _plan(spec, observation, status, now, steps or (*kept, *_release(spec, status)))
+
+
+def _images(uid: str, images: tuple[Image, ...]) -> tuple[Step, ...]:
+    """Those that are not to outlive the cluster. Images that only inherited its UID are somebody else's."""
+    ours = [i for i in images if part_of_image(i.properties, uid) is not None and i.properties.get(IMAGE_RETAIN) != "true"]
+    return tuple(DeleteInfrastructure("image", Known(i.id), "the cluster is deleted") for i in ours if i.status not in ("deleted", "pending_delete"))
 
 
 def _facts(observation: ClusterObservation) -> tuple[Fact[None] | Fact[tuple[Server, ...]] | Fact[OwnedNetworking] | Fact[KeyPair | None], ...]:
@@ -171,6 +179,7 @@ def _plan(
         verdicts.verdict(kind, "False", Reason.DELETING, "being deleted") for kind in (ConditionType.MEMBERS_UP_TO_DATE, ConditionType.REMEDIATION_ALLOWED)
     ]
     parts.append(hold)
+    parts.append(verdicts.verdict(ConditionType.IMAGES_READY, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.ORPHANS_FOUND, "False", Reason.DELETING, "everything of the cluster's UID goes with it"))
     summed = verdicts.summary(parts, deleting=True, paused=paused, working=True)
     return ClusterPlan(status, steps, summed, None if paused else requeue, failure=failure)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import CredentialExpiry, KeyPair, OwnedNetworking, Port, Server, Volume
+from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Server, Volume
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 from swarm_operator.domain.volumes import GuestVolume
@@ -29,7 +29,7 @@ class NetworkReferences:
 
 @dataclass(frozen=True)
 class MachineReferences:
-    """Ids of the flavor and image of one pool."""
+    """Ids of the flavor and image of one pool. As it is gathered `image_id` is empty where the image is one of the cluster's own; `domain.cluster.images` knows that."""
 
     flavor_id: str
     image_id: str
@@ -86,6 +86,8 @@ class ClusterObservation:
     ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
     volumes: Fact[tuple[Volume, ...]] = NOT_LOOKED_AT
     """Those whose metadata names the cluster."""
+    images: Fact[tuple[Image, ...]] = NOT_LOOKED_AT
+    """Those whose properties name the cluster."""
     project_fresh: bool = False
     """`networking` and `volumes` were read for this reconcile, not remembered."""
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -15,12 +15,13 @@ from swarm_operator.api.cluster_status import OrphanKind, OrphanStatus, SwarmClu
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster.images import serves_nothing
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.cluster.volumes import serves
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, machine_of, part_of
+from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, machine_of, part_of, part_of_image
 
 MOST = 100
 """Orphans that status names; further ones come when these are gone."""
@@ -91,6 +92,9 @@ def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[s
     if isinstance(observation.volumes, Known):
         looked.add("volume")
         seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting" and not serves(observation, v)]
+    if isinstance(observation.images, Known):
+        looked.add("image")
+        seen += [("image", i.id, i.name) for i in observation.images.value if serves_nothing(part_of_image(i.properties, uid))]
     return looked, seen
 
 

@@ -13,6 +13,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import GONE_STATUSES
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import part_of_image
 
 _MOST: Final = 200
 _CLOUD_LOST: Final = frozenset(
@@ -42,6 +43,10 @@ def remaining(status: SwarmClusterStatus, observation: ClusterObservation) -> tu
         found += [_one("volume", v.id, v.name) for v in observation.volumes.value]
     else:
         found += [r for r in before if r.kind == "volume"]
+    if isinstance(observation.images, Known):
+        found += [_one("image", i.id, i.name) for i in observation.images.value if part_of_image(i.properties, observation.uid) is not None]
+    else:
+        found += [r for r in before if r.kind == "image"]
     if isinstance(observation.keypair, Known):
         found += [_one("key-pair", observation.keypair.value.name, "")] if observation.keypair.value is not None else []
     else:
@@ -52,6 +57,7 @@ def remaining(status: SwarmClusterStatus, observation: ClusterObservation) -> tu
 def _recorded(status: SwarmClusterStatus) -> list[RemainingObject]:
     """What status knows when nothing was ever looked at during the deletion."""
     facts = status.infrastructure
+    images = [_one("image", s.image_id, s.name) for s in status.snapshots if s.image_id is not None]
     found = [_one("server", n.server_id, n.name) for n in status.nodes if n.server_id is not None]
     found += [_one("floating-ip", n.floating_ip, n.name) for n in status.nodes if n.floating_ip is not None]
     if facts.router_id is not None:  # the network was made for the cluster
@@ -59,7 +65,7 @@ def _recorded(status: SwarmClusterStatus) -> list[RemainingObject]:
         found += [_one(kind, made, "") for kind, made in (("subnet", facts.subnet_id), ("network", facts.network_id)) if made is not None]
     if facts.key_name is not None and facts.key_name.startswith("swarmops-"):
         found.append(_one("key-pair", facts.key_name, ""))
-    return found
+    return [*found, *images]
 
 
 def _one(kind: str, identity: str, name: str) -> RemainingObject:

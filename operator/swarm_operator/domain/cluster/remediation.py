@@ -19,6 +19,7 @@ from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.guest_volumes import waits_for_volumes
 from swarm_operator.domain.cluster.guests import is_up
+from swarm_operator.domain.cluster.images import POLL_SECONDS, SNAPSHOT_TASKS
 from swarm_operator.domain.cluster.ladder import NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -199,7 +200,10 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         since = record.phase_since if record is not None and record.phase == MachinePhase.DOWN else None
         grace = spec.health_check.node_down_grace_seconds
         what = f"the node is {node.state}" if node.state in NOT_IN_SWARM else "the manager is unreachable"
-        return Failure(machine, Reason.NODES_DOWN, what + (f": {node.message}" if node.message else ""), max(0.0, grace - _elapsed(status, since, now)), True)
+        due = max(0.0, grace - _elapsed(status, since, now))
+        if server.task_state in SNAPSHOT_TASKS:
+            due = max(due, POLL_SECONDS)  # Nova may have paused it to save its disk
+        return Failure(machine, Reason.NODES_DOWN, what + (f": {node.message}" if node.message else ""), due, True)
     if manager and isinstance(observation.guest(machine.uid), Known):
         return None  # it is up and waits for its turn to join
     if node is None and waits_for_volumes(spec, observation, machine):

@@ -42,6 +42,7 @@ _ON_COURSE = frozenset(
         Reason.NOT_EVALUATED,
         Reason.PROGRESSING,
         Reason.CONFLICT,
+        Reason.IMAGE_PENDING,
     }
 )
 """Reasons of work that goes its way: a failure elsewhere says more than they do."""
@@ -56,7 +57,13 @@ _BLIND = frozenset(
     }
 )
 """Reasons for which nothing is known, not even that something is wrong."""
-_SUMMED_UP = (ConditionType.CREDENTIALS_VALID, ConditionType.INFRASTRUCTURE_READY, ConditionType.MANAGERS_QUORATE, ConditionType.MEMBERS_UP_TO_DATE)
+_SUMMED_UP = (
+    ConditionType.CREDENTIALS_VALID,
+    ConditionType.INFRASTRUCTURE_READY,
+    ConditionType.MANAGERS_QUORATE,
+    ConditionType.MEMBERS_UP_TO_DATE,
+    ConditionType.IMAGES_READY,
+)
 
 
 def verdict(kind: ConditionType, status: ConditionStatus, reason: Reason, message: str = "") -> Verdict:

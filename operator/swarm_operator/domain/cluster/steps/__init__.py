@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from swarm_operator.domain.cluster.steps.base import GuestStep, Step, SwarmStep
 from swarm_operator.domain.cluster.steps.guests import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys
+from swarm_operator.domain.cluster.steps.images import CreateSnapshot, DeleteImage, RetainImage
 from swarm_operator.domain.cluster.steps.infrastructure import (
     AddRouterInterface,
     AddRule,
@@ -66,8 +67,10 @@ __all__ = [
     "CreateRouter",
     "CreateSecurityGroup",
     "CreateServer",
+    "CreateSnapshot",
     "CreateSubnet",
     "CreateVolume",
+    "DeleteImage",
     "DeleteInfrastructure",
     "DeleteKeyPair",
     "DeleteOrphan",
@@ -97,6 +100,7 @@ __all__ = [
     "RemoveRouterInterface",
     "RemoveRule",
     "Repair",
+    "RetainImage",
     "RotateToken",
     "SetNode",
     "SetUpVolume",

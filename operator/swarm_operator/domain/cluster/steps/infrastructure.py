@@ -12,7 +12,7 @@ from swarm_operator.domain.cloud import SecurityRule
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.facts import Known
 
-InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume"]
+InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume", "image"]
 
 
 @dataclass(frozen=True)

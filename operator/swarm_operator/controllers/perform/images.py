@@ -1,0 +1,68 @@
+"""Snapshots of workers, and the removal of images."""
+
+from __future__ import annotations
+
+from swarm_operator.api.images import SnapshotState, SnapshotStatus
+from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.cluster_act import MAYBE_DONE, Action
+from swarm_operator.controllers.perform.registry import performs
+from swarm_operator.domain.cluster import steps as s
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.ownership import IMAGE_RETAIN, image_properties, object_name, snapshot_part
+
+
+@performs(s.CreateSnapshot, s.RetainImage, s.DeleteImage)
+def _image(action: Action, step: s.Step) -> None:
+    match step:
+        case s.CreateSnapshot():
+            _snapshot(action, step)
+        case s.RetainImage(image_id, retain):
+            action.cloud.set_image_property(image_id, IMAGE_RETAIN, "true" if retain else "false")
+        case s.DeleteImage(_, evidence, because):
+            action.cloud.delete_image(evidence.value)
+            action.objects.event(action.resource, Reason.DELETED, f"image {evidence.value}: {because}")
+        case _:
+            raise AssertionError(f"no way to perform {step}")
+
+
+def _snapshot(action: Action, step: s.CreateSnapshot) -> None:
+    server = step.evidence.value
+    _flush(action, step.machine_uid, server.name)
+    _note(
+        action,
+        step.name,
+        state=SnapshotState.CREATING,
+        machine=server.name[:63],
+        created_at=action.now(),
+        image_id=None,
+        message="Nova is asked to save the disk",
+    )
+    action.write_status()
+    properties = image_properties(action.uid, action.name, snapshot_part(step.name), server.id, retain=step.retain)
+    try:
+        image_id = action.cloud.create_server_image(server.id, f"{object_name(action.name, action.uid)}-{step.name}", properties)
+    except ExternalError as error:
+        if error.kind is ErrorKind.CONFLICT:
+            _note(
+                action, step.name, state=SnapshotState.PENDING, created_at=None, message=error.message[:1024]
+            )  # the server is busy: no failure of the snapshot
+        elif error.kind not in MAYBE_DONE:
+            _note(action, step.name, state=SnapshotState.FAILED, message=error.message[:1024])
+        raise
+    _note(action, step.name, image_id=image_id)
+    action.write_status()
+    action.objects.event(action.resource, Reason.CREATED, f"snapshot {step.name} of {server.name}: image {image_id}")
+
+
+def _flush(action: Action, machine_uid: str, name: str) -> None:
+    """What was written a moment ago is to be in the image: Nova saves what the disk holds, not what the guest still keeps in memory."""
+    done = action.gathered.logins.open(machine_uid).run(["sync"], sudo=True, timeout=60.0)
+    if done.status != 0:
+        raise ExternalError(ErrorKind.TRANSIENT, "ssh", f"sync on {name} before its disk is saved: {done.stderr.strip()[:200]}", reason=Reason.IMAGE_PENDING)
+
+
+def _note(action: Action, name: str, **changes: object) -> None:
+    records = {r.name: r for r in action.status.snapshots}
+    record = records.get(name) or SnapshotStatus(name=name, state=SnapshotState.PENDING)
+    records[name] = record.model_copy(update=changes)
+    action.status = action.status.model_copy(update={"snapshots": list(records.values())})
