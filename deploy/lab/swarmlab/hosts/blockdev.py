@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from pathlib import Path
 
 from swarmlab.hosts.kernel import run
@@ -27,8 +28,18 @@ def ensure_loop(path: str) -> str:
     return loop_device(path) or run("losetup", "--partscan", "--show", "-f", path).strip()
 
 
+def await_root(init: int, seconds: float = 10.0) -> None:
+    """Wait until a guest's first process has a root of its own: before that its /dev is this machine's. Raises RuntimeError when it does not come to it."""
+    own, deadline = Path("/").stat(), time.monotonic() + seconds
+    while os.path.samestat(own, Path(f"/proc/{init}/root").stat()):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"process {init} has no root of its own")
+        time.sleep(0.01)
+
+
 def attach(init: int, volume: Volume) -> None:
     """Make a volume's node appear in the guest whose PID 1 is ``init`` (a pid of the root namespace)."""
+    await_root(init)
     loop = ensure_loop(volume.path)
     dev = Path(f"/proc/{init}/root/dev")
     _node(dev / Path(volume.device).name, Path(loop).stat().st_rdev)
