@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
-from swarm_operator.domain.cloud import Image
+from swarm_operator.domain.cloud import Image, ImageRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID
+from swarm_operator.ports.downloads import Download
 
 if TYPE_CHECKING:
     from simulator.cloud import SimServer
@@ -26,6 +31,10 @@ class SimImages:
     snapshots_taken: int = 0
     save_fails: bool = False
     """Nova gives up at the end, and deletes the image."""
+    import_methods: frozenset[str] = frozenset()
+    import_brings: bytes | None = None
+    """What Glance's own import finds; None: it can't reach the web server."""
+    contents: dict[str, bytes] = field(default_factory=dict)
 
     if TYPE_CHECKING:
         world: World
@@ -66,6 +75,30 @@ class SimImages:
         self.snapshots_taken += 1
         return made
 
+    def create_image(self, request: ImageRequest) -> str:
+        made = self._id("image")
+        self.images[made] = Image(made, request.name, "queued", times.stamp(self.world.clock.now()), dict(request.properties))
+        return made
+
+    def upload_image(self, image_id: str, chunks: Iterator[bytes]) -> None:
+        if self.images[image_id].status != "queued":
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "the image has content")
+        content = b"".join(chunks)
+        self.writes += 1
+        self._filled(image_id, content)
+
+    def _filled(self, image_id: str, content: bytes) -> None:
+        self.contents[image_id] = content
+        self.images[image_id] = replace(self.images[image_id], status="active", checksum=f"sha512:{hashlib.sha512(content).hexdigest()}")
+
+    def image_import_methods(self) -> frozenset[str]:
+        return self.import_methods
+
+    def import_image(self, image_id: str, url: str) -> None:
+        self.writes += 1
+        if self.import_brings is not None:
+            self._filled(image_id, self.import_brings)
+
     def set_image_property(self, image_id: str, name: str, value: str) -> None:
         self.writes += 1
         image = self.images[image_id]
@@ -77,3 +110,25 @@ class SimImages:
         assert not users or self.world.resource is None, "an image was deleted under its servers"
         self.images.pop(image_id, None)
         self.saving.pop(image_id, None)
+
+
+class SimDownloads:
+    """A web server: `files` by URL; one that is cut off ends in the middle."""
+
+    def __init__(self, files: dict[str, bytes], cut_off: set[str]) -> None:
+        self._files, self._cut_off = files, cut_off
+
+    @contextlib.contextmanager
+    def open(self, url: str) -> Iterator[Download]:
+        content = self._files.get(url)
+        if content is None:
+            raise ExternalError(ErrorKind.INVALID, "download", f"{url}: HTTP status 404", reason=Reason.IMAGE_FAILED)
+
+        def chunks() -> Iterator[bytes]:
+            half = len(content) // 2
+            yield content[:half]
+            if url in self._cut_off:
+                raise ExternalError(ErrorKind.TRANSIENT, "download", f"{url}: the download broke off", reason=Reason.IMAGE_FAILED)
+            yield content[half:]
+
+        yield Download(len(content), chunks())

@@ -11,6 +11,7 @@ from typing import Any
 from simulator.cloud import SimCloud, SimServer, port_id
 from simulator.faults import Faults, Port
 from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
+from simulator.images import SimDownloads
 from simulator.objects import SimObjects
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.parse import parse_cluster
@@ -72,6 +73,8 @@ class World:
         self.objects = SimObjects()
         self.sessions = SimSessions(self)
         self.swarms_made = 0
+        self.web: dict[str, bytes] = {}
+        self.web_cut_off: set[str] = set()
         self.deleting_by_hand = False
         self.objects.secrets[("default", "cloud")] = ("user", {"clouds.yaml": b"clouds: {}"})
         self.objects.resources[KEY] = Resource(KEY, UID, 1, "0", {**SPEC, **(spec or {})}, {})
@@ -87,7 +90,16 @@ class World:
         """A fresh process: no memory."""
         objects = self.port("kubernetes", self.objects, free=frozenset({"event"}))
         hosts = self.port("hosts", SimHosts(self))
-        return ClusterController(objects, SimClouds(self), hosts, self.sessions, self.clock, guest_threads=1, observe_failure=observe_failure)
+        return ClusterController(
+            objects,
+            SimClouds(self),
+            hosts,
+            self.sessions,
+            self.clock,
+            guest_threads=1,
+            downloads=self.port("downloads", SimDownloads(self.web, self.web_cut_off)),
+            observe_failure=observe_failure,
+        )
 
     # --- what users and fate do
 

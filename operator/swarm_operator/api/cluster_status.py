@@ -9,7 +9,7 @@ from pydantic import Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
 from swarm_operator.api.conditions import Condition
-from swarm_operator.api.images import SnapshotStatus
+from swarm_operator.api.images import ImageStatus, SnapshotStatus
 from swarm_operator.api.storage import MOST_VOLUMES, MachineVolumeStatus, RetainedVolumeStatus
 
 
@@ -193,6 +193,9 @@ class SwarmClusterStatus(ApiModel):
     infrastructure: InfrastructureStatus = Field(default_factory=InfrastructureStatus, description="OpenStack objects in use.")
     networks: list[OverlayStatus] = Field(
         default_factory=list, max_length=128, description="Overlay networks.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
+    images: list[ImageStatus] = Field(
+        default_factory=list, max_length=64, description="Images from the web.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["checksum"]}
     )
     snapshots: list[SnapshotStatus] = Field(
         default_factory=list, max_length=64, description="Snapshots and their images.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}

@@ -45,7 +45,7 @@ class ConditionType(StrEnum):
     )
     DELETION_BLOCKED = "DeletionBlocked", "The object is being deleted and something in the cloud stands in the way."
     ORPHANS_FOUND = "OrphansFound", "Objects in the cloud carry the cluster's UID and serve no part of it; the message and `status.orphans` name them."
-    IMAGES_READY = "ImagesReady", "The snapshots of the spec are images that can be booted from."
+    IMAGES_READY = "ImagesReady", "The snapshots of the spec, and its images from the web, are in Glance and can be booted from."
     # SwarmService
     CLUSTER_REACHABLE = "ClusterReachable", "A manager of the cluster answers."
     APPLIED = "Applied", "The engine holds the service as declared."

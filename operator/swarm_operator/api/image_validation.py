@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.parse import Problem
+
+_PROPERTY: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,254}")
+_BUILT_IN: Final = frozenset(
+    {"id", "name", "status", "visibility", "protected", "owner", "checksum", "size", "tags", "min_disk", "min_ram", "disk_format", "container_format"}
+)
+"""Attributes that every image has (Image API v2, "Image schema")."""
 
 
 def image_sources(spec: SwarmClusterSpec) -> Iterator[tuple[str, ImageSource]]:
@@ -29,6 +38,22 @@ def image_problems(spec: SwarmClusterSpec) -> Iterator[Problem]:
     for index, snapshot in enumerate(spec.snapshots):
         if snapshot.of.pool in from_volumes:
             yield Problem(f"spec.snapshots[{index}].of.pool", "must not be a pool with a rootVolume: Nova would save a volume snapshot, and no image")
+    formats: dict[str, str] = {}
+    for field, image in image_sources(spec):
+        if image.url is None:
+            continue
+        if formats.setdefault(image.url.checksum, image.url.disk_format) != image.url.disk_format:
+            yield Problem(f"{field}.url.diskFormat", "must be the same wherever the checksum is")
+        parts = urlsplit(image.url.url)
+        try:
+            named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            named = False
+        if not named:
+            yield Problem(f"{field}.url.url", "must name a host, and a port from 1 to 65535 if any")
+        for key in image.url.properties:
+            if not _PROPERTY.fullmatch(key) or key.startswith(("swarmops", "os_glance")) or key in {"instance_uuid", *_BUILT_IN}:
+                yield Problem(f"{field}.url.properties", f"keys must be names of image properties other than the operator's and Glance's own, unlike {key!r}")
     for index, name in enumerate(names):
         if name in names[:index]:
             yield Problem(f"spec.snapshots[{index}].name", f"must be unique; `{name}` occurs twice")

@@ -80,7 +80,10 @@ class Reason(StrEnum):
     VOLUME_FAILED = "VolumeFailed", "Cinder reports an error for a data volume, or a command on the guest failed; the message has its text."
     IMAGE_PENDING = "ImagePending", "A snapshot is not taken yet, or an image is still on its way to Glance; machines that boot from it wait."
     IMAGE_READY = "ImageReady", "A snapshot was taken, or an image is in Glance: machines can boot from it."
-    IMAGE_FAILED = "ImageFailed", "A snapshot could not be taken, or the image of one was deleted by somebody else; the message says which."
+    IMAGE_FAILED = (
+        "ImageFailed",
+        "A snapshot could not be taken, its image was deleted by somebody else, or an image could not be fetched; the message says which.",
+    )
     # services
     CLUSTER_NOT_FOUND = "ClusterNotFound", "spec.clusterRef names no SwarmCluster in this namespace."
     CLUSTER_NOT_READY = "ClusterNotReady", "The SwarmCluster has no reachable manager yet."

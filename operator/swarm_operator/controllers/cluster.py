@@ -13,12 +13,13 @@ from swarm_operator.api.base import ABANDON, FINALIZER
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict, merge_conditions
-from swarm_operator.api.images import SnapshotState
+from swarm_operator.api.images import ImageState, SnapshotState
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
 from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
+from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.controllers.perform import perform
 from swarm_operator.controllers.perform.release import named_by_others, pieces
 from swarm_operator.domain import times
@@ -36,6 +37,7 @@ from swarm_operator.domain.facts import Unknown
 from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.ports.compute import Clouds
+from swarm_operator.ports.downloads import Downloads, NoDownloads
 from swarm_operator.ports.hosts import Hosts
 from swarm_operator.ports.objects import Key, Objects, Resource
 from swarm_operator.telemetry.requests import ObserveFailure, ObserveStep, ignore_failure, ignore_step
@@ -64,12 +66,16 @@ class ClusterController:
         clock: Clock,
         *,
         guest_threads: int = 8,
+        downloads: Downloads | None = None,
+        transfers: Transfers | None = None,
         observe_step: ObserveStep = ignore_step,
         observe_failure: ObserveFailure = ignore_failure,
     ) -> None:
         """`observe_step` is told of each step that was performed or failed, `observe_failure` of each failure of the outer world."""
         self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
         self._threads = guest_threads
+        self._downloads: Downloads = downloads or NoDownloads()
+        self._transfers = transfers or Transfers(0)
         self._observe_step, self._observe_failure = observe_step, observe_failure
         self._memory: dict[str, _Memory] = {}
         self._lock = threading.Lock()
@@ -136,7 +142,7 @@ class ClusterController:
             memory.slow = None
         if plan.steps and not resource.deleting and FINALIZER not in resource.finalizers:
             resource = self._objects.set_finalizer(resource, True)
-        action = Action(resource, spec, plan.status, gathered, self._objects, self._clock, self._threads)
+        action = Action(resource, spec, plan.status, gathered, self._objects, self._clock, self._threads, self._transfers, self._downloads)
         try:
             perform_all(action, plan.steps, perform)
         finally:
@@ -193,6 +199,14 @@ class ClusterController:
                 action.objects.event(action.resource, Reason.IMAGE_READY, f"snapshot {snapshot.name}: image {snapshot.image_id} can be booted from")
             elif snapshot.state in (SnapshotState.FAILED, SnapshotState.LOST):
                 action.objects.event(action.resource, Reason.IMAGE_FAILED, f"snapshot {snapshot.name}: {snapshot.message}", warning=True)
+        former = {i.checksum: i.state for i in parse_cluster_status(resource.status).images}
+        for image in action.status.images:
+            if former.get(image.checksum) == image.state:
+                continue
+            if image.state is ImageState.ACTIVE:
+                action.objects.event(action.resource, Reason.IMAGE_READY, f"image {image.image_id} with checksum {image.checksum[:19]}... can be booted from")
+            elif image.state is ImageState.FAILED:
+                action.objects.event(action.resource, Reason.IMAGE_FAILED, f"image with checksum {image.checksum[:19]}...: {image.message}", warning=True)
 
     def _outcome(self, plan: ClusterPlan, action: Action, gathered: Gathered) -> Outcome:
         if action.failures:

@@ -12,6 +12,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_gather import Gathered
+from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.faults import refusal
@@ -21,6 +22,7 @@ from swarm_operator.domain.ownership import MachineId
 from swarm_operator.domain.quota import Usage
 from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.compute import Cloud
+from swarm_operator.ports.downloads import Downloads, NoDownloads
 from swarm_operator.ports.objects import Objects, Resource
 from swarm_operator.ports.swarm import Swarm
 
@@ -49,6 +51,8 @@ class Action:
     objects: Objects
     clock: Clock
     threads: int = 1
+    transfers: Transfers = field(default_factory=lambda: Transfers(0))
+    downloads: Downloads = field(default_factory=NoDownloads)
     failures: list[StepFailure] = field(default_factory=list)
     done: list[Step] = field(default_factory=list)
     usage: dict[str, Usage] | None = None

@@ -234,7 +234,7 @@ class Gatherer:
             networking=self._read(lambda: cloud.list_owned_networking(uid)),
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
-            images=self._images(cloud) if self._status.swarm_id is not None or self._spec.snapshots else NOT_LOOKED_AT,
+            images=self._images(cloud) if self._status.swarm_id is not None or images.unsettled(self._spec, self._status) else NOT_LOOKED_AT,
             project_fresh=True,
         )
 

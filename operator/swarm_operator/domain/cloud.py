@@ -121,6 +121,17 @@ class Image:
     status: str
     created: str
     properties: dict[str, str] = field(default_factory=dict)
+    checksum: str | None = None
+    """As Glance computed it, `sha512:...` or another algorithm."""
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """An image to create, without content yet; `disk_format` is Glance's."""
+
+    name: str
+    disk_format: str
+    properties: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,15 @@ JOIN_TOKEN: Final = "swarm_token"  # noqa: S105 - a key, not a token
 """Server metadata keys that the guest's join script reads (join=Metadata)."""
 
 IMAGE_PART: Final = "swarmops-image"
-"""Image property: which part of the cluster the image is (`snapshot/<name>`)."""
+"""Image property: which part of the cluster the image is (`snapshot/<name>`, `url/<checksum>`)."""
 IMAGE_SOURCE: Final = "swarmops-image-source"
-"""Image property: id of the server that it was taken of. Servers hand the properties of their image down to every snapshot of theirs (Nova,
+"""Image property: id of the server that it was taken of, or FROM_URL. Servers hand the properties of their image down to every snapshot of theirs (Nova,
 `non_inheritable_image_properties`), so one that somebody takes by hand carries our UID as well; Nova's own `instance_uuid` tells it apart."""
+FROM_URL: Final = "url"
+IMAGE_VERIFIED: Final = "swarmops-verified"
+"""Image property: the checksum that the content was found to have."""
+IMAGE_IMPORT: Final = "swarmops-import"
+"""Image property: the way of import that Glance was asked for once."""
 IMAGE_RETAIN: Final = "swarmops-retain"
 """Image property: `true` where the image outlives the cluster."""
 
@@ -136,6 +141,11 @@ def snapshot_part(name: str) -> str:
     return f"snapshot/{name}"
 
 
+def url_part(checksum: str) -> str:
+    """The part of an image from the web."""
+    return f"url/{checksum}"
+
+
 def image_properties(cluster_uid: str, cluster_name: str, part: str, source: str, *, retain: bool = False) -> dict[str, str]:
     """Ownership properties of an image."""
     return {CLUSTER_UID: cluster_uid, CLUSTER_NAME: cluster_name, IMAGE_PART: part, IMAGE_SOURCE: source, IMAGE_RETAIN: "true" if retain else "false"}
@@ -143,7 +153,7 @@ def image_properties(cluster_uid: str, cluster_name: str, part: str, source: str
 
 def part_of_image(properties: Mapping[str, str], cluster_uid: str) -> str | None:
     """The part that an image is, or None where it is not this cluster's: another's, or one that only inherited the properties."""
-    if properties.get(CLUSTER_UID) != cluster_uid or properties.get(IMAGE_SOURCE) != properties.get("instance_uuid"):
+    if properties.get(CLUSTER_UID) != cluster_uid or properties.get(IMAGE_SOURCE) != properties.get("instance_uuid", FROM_URL):
         return None
     return properties.get(IMAGE_PART, "")
 

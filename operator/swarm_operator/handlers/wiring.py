@@ -58,9 +58,11 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     """The controllers on the real adapters. `wake` puts a key in front of the queue."""
     # Imported here: they bring the OpenStack, Docker and ssh clients, which `--help` and the tests of the shell do without.
     from swarm_operator.adapters.docker import DockerSwarms
+    from swarm_operator.adapters.download import HttpDownloads
     from swarm_operator.adapters.openstack import OpenStackClouds
     from swarm_operator.adapters.ssh import SshHosts
     from swarm_operator.controllers.cluster import ClusterController
+    from swarm_operator.controllers.image_transfers import Transfers
     from swarm_operator.controllers.service import ServiceController
     from swarm_operator.controllers.session import ClusterSessions
 
@@ -69,10 +71,21 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     hosts = SshHosts(observe)
     clouds = OpenStackClouds(observe, clock=clock)
     metrics.circuits_from(clouds.open_circuits)
-    clusters = ClusterController(objects, clouds, hosts, sessions, clock, observe_step=metrics.step_performed, observe_failure=metrics.failure_met)
+    transfers = Transfers()
+    clusters = ClusterController(
+        objects,
+        clouds,
+        hosts,
+        sessions,
+        clock,
+        downloads=HttpDownloads(),
+        transfers=transfers,
+        observe_step=metrics.step_performed,
+        observe_failure=metrics.failure_met,
+    )
     services = ServiceController(objects, sessions, clock)
 
     def reconcile(key: Key) -> Outcome:
         return clusters.reconcile(key) if key.kind == "SwarmCluster" else services.reconcile(key)
 
-    return Core(reconcile, (sessions.close, hosts.close))
+    return Core(reconcile, (transfers.close, sessions.close, hosts.close))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from swarm_operator.api.base import ResourceRef
@@ -11,6 +11,7 @@ from swarm_operator.domain.cloud import (
     FlavorSize,
     FloatingIP,
     Image,
+    ImageRequest,
     KeyPair,
     Network,
     OwnedNetworking,
@@ -85,6 +86,18 @@ class Cloud(Protocol):
     def create_server_image(self, server_id: str, name: str, properties: dict[str, str]) -> str:
         """Have Nova save the disk of a server as an image with these properties; the image's id, at once: it is saved in the background. CONFLICT while the server is
         busy with something else."""
+
+    def create_image(self, request: ImageRequest) -> str:
+        """An image without content (Glance: queued); the id. Nothing follows the POST."""
+
+    def upload_image(self, image_id: str, chunks: Iterator[bytes]) -> None:
+        """Send the content. What `chunks` raises is raised, and the image stays without content. CONFLICT when it has content, or is receiving it."""
+
+    def image_import_methods(self) -> frozenset[str]:
+        """Ways of import that Glance offers; empty where it has none."""
+
+    def import_image(self, image_id: str, url: str) -> None:
+        """Have Glance fetch the content by `web-download`, in the background. INVALID or FORBIDDEN where it does not fetch from there."""
 
     def set_image_property(self, image_id: str, name: str, value: str) -> None: ...
     def delete_image(self, image_id: str) -> None:

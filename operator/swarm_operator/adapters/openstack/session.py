@@ -7,7 +7,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -122,6 +122,8 @@ class ApiSession:
         microversion: str | None = None,
         accept: Collection[int] = (),
         headers: Mapping[str, str] | None = None,
+        data: Iterator[bytes] | None = None,
+        timeout: tuple[float, float] | None = None,
     ) -> requests.Response:
         """One request, sent at most once (again only after a 401, with a new token). Answers of 400 and above raise, but for those in `accept`.
 
@@ -144,11 +146,15 @@ class ApiSession:
                         params=params,
                         microversion=microversion,
                         headers=dict(headers or {}),
+                        **({"data": data} if data is not None else {}),
+                        **({"timeout": timeout} if timeout is not None else {}),
                         raise_exc=False,
                         connect_retries=0,
                         status_code_retries=0,
                         log=False,
                     )
+                except ExternalError:
+                    raise  # of the source of `data`
                 except Exception as error:
                     raise from_exception(error, what, effect) from error
                 if response.status_code >= 400 and response.status_code not in accept:

@@ -94,7 +94,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
     if images.wake_in is not None:
         requeue = max(JOINING_SECONDS, min(requeue, images.wake_in))
-    facts = facts.model_copy(update={"orphans": list(orphans.found), "snapshots": list(images.snapshots)})
+    facts = facts.model_copy(update={"orphans": list(orphans.found), "snapshots": list(images.snapshots), "images": list(images.images)})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 

@@ -77,6 +77,7 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     if servers:
         return _plan(spec, observation, _going(status, servers, now), now, tuple(_delete(s) for s in servers if s.task_state != "deleting"))
     asked_for = [n.created_at for n in status.nodes if n.server_id is None] + [s.created_at for s in status.snapshots if s.image_id is None]
+    asked_for += [i.created_at for i in status.images if i.image_id is None]
     settling = [SETTLE_SECONDS - asked for moment in asked_for if (asked := times.age(moment, now)) is not None and asked < SETTLE_SECONDS]
     if settling:
         # The answer to a POST was lost a moment ago: its server or image may still appear.

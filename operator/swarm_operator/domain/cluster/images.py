@@ -1,4 +1,4 @@
-"""The images of a cluster: snapshots of its workers, what pools boot from, and which images go.
+"""The images of a cluster: snapshots of its workers, files of the web (`url_images`), what pools boot from, and which images go.
 
 A snapshot is taken once. Its image is found again by the properties that Nova writes with it (`ownership.part_of_image`), so that neither a lost answer nor a lost status
 takes a second one. An image that somebody deletes is not made anew behind the user's back: the worker's disk is another one by now.
@@ -14,15 +14,16 @@ from datetime import datetime
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
-from swarm_operator.api.images import SnapshotSpec, SnapshotState, SnapshotStatus
+from swarm_operator.api.images import ImageState, ImageStatus, SnapshotSpec, SnapshotState, SnapshotStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Image
 from swarm_operator.domain.cluster.machines import SETTLE_SECONDS, Machine, MachineTable, current, machine_spec
 from swarm_operator.domain.cluster.observation import ClusterObservation, MachineReferences
 from swarm_operator.domain.cluster.steps import CreateSnapshot, DeleteImage, RetainImage, Step
+from swarm_operator.domain.cluster.url_images import declared, plan_url_images
 from swarm_operator.domain.facts import Fact, Known, Unknown
-from swarm_operator.domain.ownership import IMAGE_RETAIN, IMAGE_SOURCE, part_of_image, snapshot_part
+from swarm_operator.domain.ownership import IMAGE_RETAIN, IMAGE_SOURCE, part_of_image, snapshot_part, url_part
 
 SNAPSHOT_SECONDS = 3600.0
 """How long Nova may take to save a disk before the attempt is given up and its image deleted."""
@@ -41,6 +42,7 @@ class ImagePlan:
     """`references`: the observation's, with the ids of our own images put in. `blocked`: pools whose machines wait for one. `wake_in`: seconds until the next look."""
 
     snapshots: tuple[SnapshotStatus, ...]
+    images: tuple[ImageStatus, ...]
     steps: tuple[Step, ...]
     references: Mapping[str, Fact[MachineReferences]]
     verdict: Verdict
@@ -64,7 +66,10 @@ class _Work:
 def unsettled(spec: SwarmClusterSpec, status: SwarmClusterStatus) -> bool:
     """Whether the images must be read for this reconcile: some are on their way, or some are to go."""
     active = {s.name for s in status.snapshots if s.state is SnapshotState.ACTIVE}
-    return {s.name for s in spec.snapshots} != active or len(active) != len(status.snapshots)
+    there = {i.checksum for i in status.images if i.state is ImageState.ACTIVE}
+    return (
+        {s.name for s in spec.snapshots} != active or len(active) != len(status.snapshots) or declared(spec).keys() != there or len(there) != len(status.images)
+    )
 
 
 def to_reach(spec: SwarmClusterSpec, status: SwarmClusterStatus, machines: Sequence[Machine]) -> list[Machine]:
@@ -78,19 +83,23 @@ def plan_images(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
     """Pure. Without a complete list of the images what status knows of them stays, and nothing is made or deleted."""
     images, work = observation.images, _Work()
     if isinstance(images, Unknown):
-        snapshots = tuple(status.snapshots) if spec.snapshots or status.snapshots else ()
+        snapshots, from_web = tuple(status.snapshots), tuple(status.images)
     else:
         records = {s.name: s for s in status.snapshots}
         found = [_snapshot(entry, records.get(entry.name), images.value, observation, table, work, now) for entry in spec.snapshots]
         snapshots = (*found, *_unwanted(spec, images.value, observation, table, work))
-    references = {pool: _reference(spec, pool, fact, snapshots, images) for pool, fact in observation.machine_references.items()}
+        fetched = plan_url_images(spec, status.images, images.value, observation, now)
+        from_web = tuple(fetched.statuses)
+        work.steps += fetched.steps
+        work.waits += fetched.waits
+    references = {pool: _reference(spec, pool, fact, snapshots, from_web, images) for pool, fact in observation.machine_references.items()}
     waits = work.waits or ([IDLE_SECONDS] if any(s.state is not SnapshotState.ACTIVE for s in snapshots) else [])
-    return ImagePlan(snapshots, tuple(work.steps), references, _verdict(spec, snapshots, images), min(waits, default=None))
+    return ImagePlan(snapshots, from_web, tuple(work.steps), references, _verdict(spec, snapshots, from_web, images), min(waits, default=None))
 
 
 def serves_nothing(part: str | None) -> bool:
     """Whether an image is ours and no part that this version knows; None: it is not ours."""
-    return part is not None and _snapshot_of(part) is None
+    return part is not None and _snapshot_of(part) is None and not part.startswith(url_part(""))
 
 
 def _snapshot_of(part: str) -> str | None:
@@ -178,18 +187,20 @@ def _take(entry: SnapshotSpec, machine: Machine | None, observation: ClusterObse
 
 
 def _unwanted(spec: SwarmClusterSpec, images: Sequence[Image], observation: ClusterObservation, table: MachineTable, work: _Work) -> list[SnapshotStatus]:
-    """Images of snapshots that are not declared any more: deleted once no server of the cluster uses them; retained ones are nobody's business."""
-    declared = {snapshot_part(s.name) for s in spec.snapshots}
+    """Images of what is not declared any more: deleted once no server of the cluster uses them; retained ones are nobody's business."""
+    wanted = {snapshot_part(s.name) for s in spec.snapshots} | {url_part(checksum) for checksum in declared(spec)}
     found: dict[str, SnapshotStatus] = {}
     for image in images:
         part = part_of_image(image.properties, observation.uid) or ""
         name = _snapshot_of(part)
-        if name is None or part in declared or image.properties.get(IMAGE_RETAIN) == "true":
+        if (name is None and not part.startswith(url_part(""))) or part in wanted or image.properties.get(IMAGE_RETAIN) == "true":
             continue
         users = _users(image, observation, table)
         if not users:
-            work.steps.append(_delete(image, "its snapshot is not declared any more"))
+            work.steps.append(_delete(image, "it is not declared any more"))
             work.waits.append(POLL_SECONDS)
+        if name is None:
+            continue
         found[name] = SnapshotStatus(
             name=name,
             image_id=image.id,
@@ -224,15 +235,31 @@ def _stamp(created: str) -> str | None:
 
 
 def _reference(
-    spec: SwarmClusterSpec, pool: str, fact: Fact[MachineReferences], snapshots: Sequence[SnapshotStatus], images: Fact[tuple[Image, ...]]
+    spec: SwarmClusterSpec,
+    pool: str,
+    fact: Fact[MachineReferences],
+    snapshots: Sequence[SnapshotStatus],
+    from_web: Sequence[ImageStatus],
+    images: Fact[tuple[Image, ...]],
 ) -> Fact[MachineReferences]:
     """What a pool boots from, once that is there."""
-    source = machine_spec(spec, pool).image.from_snapshot_of
-    if source is None or isinstance(fact, Unknown):
+    image = machine_spec(spec, pool).image
+    if not image.own or isinstance(fact, Unknown):
         return fact
     if isinstance(images, Unknown):
         return images
     who = f"pool {pool}" if pool else "managers"
+    if image.url is not None:
+        record = next((r for r in from_web if r.checksum == image.url.checksum), None)
+        if record is not None and record.state is ImageState.ACTIVE and record.image_id is not None:
+            return Known(replace(fact.value, image_id=record.image_id))
+        failed = record is not None and record.state is ImageState.FAILED
+        text = f"{record.state.value}: {record.message}" if record is not None else "not there"
+        return Unknown(
+            Reason.IMAGE_FAILED if failed else Reason.IMAGE_PENDING, f"{who}: waits for the image of checksum {_short(image.url.checksum)}, which is {text}"
+        )
+    source = image.from_snapshot_of
+    assert source is not None
     found = next((s for s in snapshots if s.name == source.snapshot and s.state is not SnapshotState.DELETING), None)
     if found is None:
         return Unknown(Reason.IMAGE_FAILED, f"{who}: there is no snapshot {source.snapshot!r}")
@@ -242,16 +269,28 @@ def _reference(
     return Unknown(reason, f"{who}: waits for snapshot {found.name!r}, which is {found.state.value}: {found.message}")
 
 
-def _verdict(spec: SwarmClusterSpec, snapshots: Sequence[SnapshotStatus], images: Fact[tuple[Image, ...]]) -> Verdict:
+def _short(checksum: str) -> str:
+    return checksum[:19] + "..."
+
+
+def _verdict(spec: SwarmClusterSpec, snapshots: Sequence[SnapshotStatus], from_web: Sequence[ImageStatus], images: Fact[tuple[Image, ...]]) -> Verdict:
     kind = ConditionType.IMAGES_READY
-    wanted = {s.name for s in spec.snapshots}
-    if not wanted:
+    wanted, fetched = {s.name for s in spec.snapshots}, declared(spec)
+    if not wanted and not fetched:
         return Verdict(type=kind, status="True", reason=Reason.AS_EXPECTED, message="no image is declared")
     if isinstance(images, Unknown):
         return Verdict(type=kind, status="Unknown", reason=images.reason, message=images.message)
-    open_ends = [s for s in snapshots if s.name in wanted and s.state is not SnapshotState.ACTIVE]
-    for bad in (*(s for s in open_ends if s.state in (SnapshotState.FAILED, SnapshotState.LOST)), *open_ends):
-        failed = bad.state in (SnapshotState.FAILED, SnapshotState.LOST)
-        reason = Reason.IMAGE_FAILED if failed else Reason.IMAGE_PENDING
-        return Verdict(type=kind, status="False", reason=reason, message=f"snapshot {bad.name!r} is {bad.state.value}: {bad.message}")
-    return Verdict(type=kind, status="True", reason=Reason.AS_EXPECTED, message=f"{len(wanted)} snapshots can be booted from")
+    open_ends = [
+        (s.state in (SnapshotState.FAILED, SnapshotState.LOST), f"snapshot {s.name!r} is {s.state.value}: {s.message}")
+        for s in snapshots
+        if s.name in wanted and s.state is not SnapshotState.ACTIVE
+    ]
+    open_ends += [
+        (i.state is ImageState.FAILED, f"image {fetched[i.checksum].url} is {i.state.value}: {i.message}")
+        for i in from_web
+        if i.checksum in fetched and i.state is not ImageState.ACTIVE
+    ]
+    if open_ends:
+        failed, message = max(open_ends, key=lambda end: end[0])
+        return Verdict(type=kind, status="False", reason=Reason.IMAGE_FAILED if failed else Reason.IMAGE_PENDING, message=message)
+    return Verdict(type=kind, status="True", reason=Reason.AS_EXPECTED, message=f"{len(wanted) + len(fetched)} images can be booted from")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from swarm_operator.domain.cluster.steps.base import GuestStep, Step, SwarmStep
 from swarm_operator.domain.cluster.steps.guests import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys
-from swarm_operator.domain.cluster.steps.images import CreateSnapshot, DeleteImage, RetainImage
+from swarm_operator.domain.cluster.steps.images import CreateImage, CreateSnapshot, DeleteImage, FillImage, RetainImage, VerifyImage
 from swarm_operator.domain.cluster.steps.infrastructure import (
     AddRouterInterface,
     AddRule,
@@ -60,6 +60,7 @@ __all__ = [
     "AttachVolume",
     "ClearJoinMetadata",
     "ConfigureEngine",
+    "CreateImage",
     "CreateNetwork",
     "CreateOverlay",
     "CreatePort",
@@ -84,6 +85,7 @@ __all__ = [
     "EnsureSecrets",
     "ExposeJoinToken",
     "ExtendVolume",
+    "FillImage",
     "GuestStep",
     "HoldCredentials",
     "InfrastructureKind",
@@ -108,5 +110,6 @@ __all__ = [
     "SwarmStep",
     "TokenRotated",
     "UpdateSwarm",
+    "VerifyImage",
     "VolumeStep",
 ]
