@@ -1,7 +1,14 @@
-"""Images on the lab: a worker is saved as a golden image, and a pool boots from it with an identity of its own."""
+"""Images on the lab: a worker is saved as a golden image, a file of the web becomes an image, and a node gets its Docker images before it takes tasks."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +16,7 @@ import pytest
 from harness.cloud import CloudView
 from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
-from integration.conftest import IMAGE, cluster_manifest, docker_view
+from integration.conftest import IMAGE, REGISTRY, cluster_manifest, docker_view
 
 pytestmark = pytest.mark.lab
 NAME = "golden"
@@ -95,4 +102,72 @@ def test_a_pool_boots_from_a_snapshot_of_a_worker(kubectl: Kubectl, operator: Op
     kubectl.apply(manifest)
     eventually(lambda: snapshots(kubectl)["last"]["state"] == "Active", within=120, what="the second snapshot")
     kubectl("delete", "swarmcluster", NAME, "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
+
+
+FETCHED = "fetched"
+APP = f"{REGISTRY}/nobody/app:1"
+"""No registry has it."""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[str, bytes]]:
+    """A web server on the lab's own address, and the content of its file `os.raw`."""
+    content = os.urandom(5 << 20)
+    (tmp_path / "os.raw").write_bytes(content)
+    httpd = ThreadingHTTPServer((REGISTRY.partition(":")[0], 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://{REGISTRY.partition(':')[0]}:{httpd.server_port}/os.raw", content
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def test_a_file_of_the_web_and_docker_images_without_a_registry(
+    kubectl: Kubectl, operator: Operator, cloud: CloudView, lab: Any, web: tuple[str, bytes]
+) -> None:
+    url, content = web
+    source = {"url": url, "checksum": f"sha256:{hashlib.sha256(content).hexdigest()}", "diskFormat": "raw"}
+    source = {**source, "properties": {"swarmlab_rootfs": "debian-12-docker"}}  # what the lab boots is not in the file
+    manifest = cluster_manifest(FETCHED)
+    manifest["spec"]["workerPools"] = [{"name": "web", "replicas": 1, "machine": {"image": {"url": source}, "preloadImages": [APP]}}]
+    kubectl.apply(manifest)
+
+    def cluster() -> dict[str, Any]:
+        return kubectl.get("swarmcluster", FETCHED)
+
+    eventually(lambda: [i["state"] for i in cluster()["status"].get("images", [])] == ["Active"], within=90, what="the image")
+    uid, image_id = cluster()["metadata"]["uid"], cluster()["status"]["images"][0]["imageID"]
+    image = cloud.connection.image.get_image(image_id)
+    assert (image.size, image.hash_algo, image.visibility) == (len(content), "sha512", "private")
+    assert image.hash_value == hashlib.sha512(content).hexdigest()
+
+    # No node has the Docker image, and no registry: the worker joins and takes no tasks.
+    eventually(lambda: APP in condition(cluster(), "MembersUpToDate").get("message", ""), within=240, every=1, what="the node waits for its image")
+    assert condition(cluster(), "MembersUpToDate")["reason"] == "ImageFailed"
+    worker, manager = f"{FETCHED}-web-0", f"{FETCHED}-manager-0"
+
+    def node() -> dict[str, Any]:
+        view = docker_view(kubectl, FETCHED)
+        try:
+            return next(n for n in view.nodes() if n["Description"]["Hostname"] == worker)
+        finally:
+            view.close()
+
+    assert node()["Spec"]["Availability"] == "drain"
+    lab("ssh", manager, "docker", "pull", "--quiet", f"{IMAGE}:1")
+    lab("ssh", manager, "docker", "tag", f"{IMAGE}:1", APP)
+    kubectl.wait("swarmcluster", FETCHED, timeout=120)
+    assert node()["Spec"]["Availability"] == "active"
+    inspect = ("docker", "image", "inspect", "--format", "{{.Id}}", APP)
+    assert lab("ssh", worker, *inspect) == lab("ssh", manager, *inspect)
+    (server,) = [s for s in cloud.servers(uid) if s.name == worker]
+    assert server.image.id == image_id
+
+    # This machine's own addresses are not fetched from.
+    bad = {**source, "url": "http://127.0.0.1:5000/v2/", "checksum": f"sha256:{'0' * 64}"}
+    manifest["spec"]["workerPools"].append({"name": "bad", "replicas": 1, "machine": {"image": {"url": bad}}})
+    kubectl.apply(manifest)
+    eventually(lambda: "not fetched from" in condition(cluster(), "ImagesReady").get("message", ""), within=60, what="the refusal")
+    assert condition(cluster(), "ImagesReady")["reason"] == "ImageFailed"
+    kubectl("delete", "swarmcluster", FETCHED, "--timeout=180s", timeout=200)
     assert cloud.leftovers(uid) == []

@@ -47,6 +47,8 @@ class Guest:
     fstab: dict[str, str] = field(default_factory=dict)
     """Volume ids by mount point."""
     flushed: bool = False
+    images: set[str] = field(default_factory=set)
+    """Docker images."""
 
     def labels(self) -> dict[str, str]:
         """As daemon.json in the user data sets them."""
@@ -94,13 +96,13 @@ class SimSwarm:
 
     _leader: str = ""
 
-    def add(self, guest: Guest, role: str) -> None:
+    def add(self, guest: Guest, role: str, *, drained: bool = False) -> None:
         node_id = f"node-{self.id}-{next(self._numbers)}"
         self.nodes[node_id] = Node(
             id=node_id,
             hostname=guest.server.request.name,
             role=role,
-            availability="active",
+            availability="drain" if drained else "active",
             state="ready",
             version=1,
             address=guest.server.address,
@@ -124,6 +126,14 @@ class SimHost:
             case ["cat", path]:
                 content = self._guest.files.get(path)
                 return CommandResult(1, "", "no such file") if content is None else CommandResult(0, content.decode(), "")
+            case ["docker", "image", "inspect", "--format", _, image]:
+                return CommandResult(0 if image in self._guest.images else 1, "", "")
+            case ["docker", "pull", "--quiet", image]:
+                if image not in self._world.registry:
+                    return CommandResult(1, "", "manifest unknown")
+                self._guest.images.add(image)
+                self._world.pulls.append(image)
+                return CommandResult(0, "", "")
             case ["sync"]:
                 self._guest.flushed = True
                 return CommandResult(0, "", "")
@@ -137,6 +147,17 @@ class SimHost:
                 self._guest.authority = self._guest.files[f"{TLS_DIRECTORY}/ca.pem"]
                 return CommandResult(0, "", "")
         raise AssertionError(f"not modelled: {argv}")
+
+    def pipe(self, argv: Sequence[str], target: Any, target_argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> None:
+        match list(argv), list(target_argv):
+            case ["docker", "save", image], ["docker", "load", "--quiet"]:
+                assert image in self._guest.images
+                target.guest().images.add(image)
+                return
+        raise AssertionError(f"not modelled: {argv}")
+
+    def guest(self) -> Guest:
+        return self._guest
 
     def write_files(self, files: Sequence[FileToWrite]) -> bool:
         changed = [f for f in files if self._guest.files.get(f.path) != f.content]
@@ -190,8 +211,8 @@ class SimHost:
         swarm.add(self._guest, "manager")
         return self._guest.node_id
 
-    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None) -> None:
-        self._world.join(self._guest, list(remote_addrs), token)
+    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None, *, drained: bool = False) -> None:
+        self._world.join(self._guest, list(remote_addrs), token, drained=drained)
 
     def swarm_leave(self, force: bool) -> None:
         swarm, node_id = self._guest.swarm, self._guest.node_id
@@ -217,7 +238,7 @@ class SimHosts:
             raise ExternalError(ErrorKind.UNREACHABLE, "ssh", "no answer")
         if guest.host_key not in target.host_keys:
             raise ExternalError(ErrorKind.INVALID, "ssh", "unknown host key", reason=Reason.HOST_KEY_UNVERIFIED)
-        return self._world.port("host", SimHost(self._world, guest), free=frozenset({"close"}))
+        return self._world.port("host", SimHost(self._world, guest), free=frozenset({"close", "guest"}))
 
     def scan_host_keys(self, target: HostTarget, *, timeout: float = 10.0) -> ScannedKeys:
         guest = self._world.reach(target.address, through=target.jump is not None)

@@ -73,6 +73,8 @@ class World:
         self.objects = SimObjects()
         self.sessions = SimSessions(self)
         self.swarms_made = 0
+        self.registry: set[str] = set()
+        self.pulls: list[str] = []
         self.web: dict[str, bytes] = {}
         self.web_cut_off: set[str] = set()
         self.deleting_by_hand = False
@@ -178,7 +180,7 @@ class World:
         found = [g for g in self.guests.values() if through and g.server.address == address and self.alive(g)]
         return found[0] if found else None
 
-    def join(self, guest: Guest, managers: list[str], token: str) -> None:
+    def join(self, guest: Guest, managers: list[str], token: str, *, drained: bool = False) -> None:
         if guest.swarm is not None:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
         self.check_volumes(guest)
@@ -193,7 +195,7 @@ class World:
                     raise ExternalError(ErrorKind.INVALID, "docker", "invalid join token")
                 if roles[token] == "manager":
                     self.check_join(swarm)
-                swarm.add(guest, roles[token])
+                swarm.add(guest, roles[token], drained=drained)
                 return
         raise ExternalError(ErrorKind.UNREACHABLE, "docker", "no manager")
 

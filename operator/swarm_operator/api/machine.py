@@ -13,6 +13,9 @@ from swarm_operator.api.storage import RootVolumeSpec, Volumes
 _METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
 """Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
 
+DockerImage = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9_./:@-]*$")]
+"""Name of a Docker image with tag or digest."""
+
 
 class SshSpec(ApiModel):
     """How the operator reaches guests for bootstrap and repair."""
@@ -50,6 +53,11 @@ class MachineSpec(ApiModel):
     availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
     root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
     volumes: Volumes = Field(default_factory=list, description="Data volumes, one of each per machine slot.")
+    preload_images: list[DockerImage] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Docker images that each machine holds before it takes tasks: copied from a node that has them, else pulled.",
+    )
 
 
 class MachineOverrides(ApiModel):
@@ -66,12 +74,15 @@ class MachineOverrides(ApiModel):
     availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
     root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
     volumes: Volumes | None = Field(default=None, description="Data volumes instead of those of spec.machine; an empty list: none.")
+    preload_images: list[DockerImage] | None = Field(
+        default=None, max_length=16, description="Docker images that each machine holds before it takes tasks: copied from a node that has them, else pulled."
+    )
 
     def over(self, base: MachineSpec) -> MachineSpec:
         """`base` with these fields put over it; metadata is merged key by key."""
         changes: dict[str, Any] = {
             name: value
-            for name in ("flavor", "image", "config_drive", "availability_zone", "root_volume", "volumes")
+            for name in ("flavor", "image", "preload_images", "config_drive", "availability_zone", "root_volume", "volumes")
             if (value := getattr(self, name)) is not None
         }
         if self.metadata is not None:

@@ -15,7 +15,7 @@ from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
 from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Volume
-from swarm_operator.domain.cluster import images, overlays
+from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
@@ -326,8 +326,9 @@ class Gatherer:
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
             logins.direct = frozenset(m.uid for m in up)
+        also = {m.uid: m for m in (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines))}.values()
         # Members without pinned keys (joined by metadata, or status was lost) that something is to be done on.
-        needed = [*asked, *(m for m in images.to_reach(self._spec, self._status, machines) if m.uid not in {a.uid for a in asked})]
+        needed = [*asked, *(m for m in also if m.uid not in {a.uid for a in asked})]
         if needed and through is not None and through.uid not in {m.uid for m in needed} and through.uid not in logins.host_keys:
             needed.insert(0, through)
         host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))

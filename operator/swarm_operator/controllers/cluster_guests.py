@@ -63,6 +63,10 @@ class GuestLogins:
             self._open[machine_uid] = host
         return host
 
+    def apart(self) -> GuestLogins:
+        """The same targets with logins of their own: for work that goes on after this reconcile."""
+        return GuestLogins(self.hosts, self.spec, self.private_key, dict(self.addresses), dict(self.host_keys), self.jump, self.direct)
+
     def close(self) -> None:
         """Close all of them; never raises."""
         with self._lock:

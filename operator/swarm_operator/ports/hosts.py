@@ -62,6 +62,10 @@ class Host(Protocol):
     """An open ssh login; short calls, each with a timeout."""
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", sudo: bool = False, timeout: float = 30.0) -> CommandResult: ...
+    def pipe(self, argv: Sequence[str], target: Host, target_argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> None:
+        """What `argv` prints here is what `target_argv` reads on another host. Raises TRANSIENT where either ends with a status other than 0, AMBIGUOUS where it did not end in
+        time or a connection broke."""
+
     def write_files(self, files: Sequence[FileToWrite]) -> bool:
         """Write those that differ (atomically, via a temporary file); True if any was written."""
 
@@ -74,8 +78,8 @@ class Host(Protocol):
     def swarm_init(self, init: SwarmInit) -> str:
         """The node id. CONFLICT when already part of a swarm."""
 
-    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None) -> None:
-        """`POST /swarm/join`. The token goes through the channel only."""
+    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None, *, drained: bool = False) -> None:
+        """`POST /swarm/join`; `drained` with availability drain. The token goes through the channel only."""
 
     def swarm_leave(self, force: bool) -> None: ...
     def look_at_volumes(self, mounts: Sequence[Mount]) -> tuple[GuestVolume, ...]:

@@ -77,3 +77,40 @@ def run(channel: paramiko.Channel, argv: Sequence[str], stdin: bytes, sudo: bool
     if status == -1:  # paramiko: the channel closed without an exit status
         raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: the connection broke while it ran")
     return CommandResult(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def pipe(source: paramiko.Channel, argv: Sequence[str], target: paramiko.Channel, target_argv: Sequence[str], sudo: bool, timeout: float) -> None:
+    """stdout of a command on one host into stdin of a command on another. Raises TRANSIENT with what the failing one said, AMBIGUOUS when it did not end in time."""
+    deadline = time.monotonic() + timeout
+    what = f"{argv[0]} to {target_argv[0]}"
+    try:
+        for channel, words in ((source, argv), (target, target_argv)):
+            channel.settimeout(60.0)
+            channel.exec_command(command_line(words, sudo))
+        while piece := source.recv(1 << 18):
+            target.sendall(piece)
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        target.shutdown_write()
+        for channel in (source, target):
+            if not channel.status_event.wait(max(1.0, deadline - time.monotonic())):
+                raise TimeoutError
+    except TimeoutError as error:
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{what}: did not end in time") from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{what}: {_last_words(source) or _last_words(target) or 'a connection broke while it ran'}") from error
+    else:
+        for channel, words in ((source, argv), (target, target_argv)):
+            if (status := channel.recv_exit_status()) != 0:
+                raise external(ErrorKind.TRANSIENT, "ssh", f"{words[0]}: status {status}: {_last_words(channel)}")
+    finally:
+        source.close()
+        target.close()
+
+
+def _last_words(channel: paramiko.Channel) -> str:
+    """What the command printed on stderr, as far as it is here."""
+    try:
+        return channel.recv_stderr(4096).decode("utf-8", "replace").strip()[:300] if channel.recv_stderr_ready() else ""
+    except (OSError, paramiko.SSHException):
+        return ""

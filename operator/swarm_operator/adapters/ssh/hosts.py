@@ -18,7 +18,7 @@ from swarm_operator.adapters.ssh.transport import handshake, host_key_text
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.swarm import EngineInfo
 from swarm_operator.domain.volumes import GuestVolume, Mount
-from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
+from swarm_operator.ports.hosts import CommandResult, FileToWrite, Host, HostTarget, ScannedKeys, SwarmInit
 
 T = TypeVar("T")
 Observe = Callable[[str, str, str, float], None]
@@ -120,6 +120,12 @@ class SshHost:
         """See `ports.hosts.Host`. A status other than 0 is a result, not an error. AMBIGUOUS when it did not end in time."""
         return self._observed("run", lambda: execute.run(self._channel(), argv, stdin, sudo, timeout))
 
+    def pipe(self, argv: Sequence[str], target: Host, target_argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> None:
+        """See `ports.hosts.Host`; `target` is one of ours."""
+        if not isinstance(target, SshHost):
+            raise TypeError("target is no SshHost")
+        self._observed("pipe", lambda: execute.pipe(self._channel(), argv, target._channel(), target_argv, sudo, timeout))
+
     def write_files(self, files: Sequence[FileToWrite]) -> bool:
         """See `ports.hosts.Host`; one round trip for all files."""
         if not files:
@@ -153,13 +159,15 @@ class SshHost:
         node_id = self._engine("POST", "/swarm/init", body, SWARM_TIMEOUT)
         return str(node_id)
 
-    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None) -> None:
+    def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None, *, drained: bool = False) -> None:
         """See `ports.hosts.Host`. Returns only when this engine says that it is active in a swarm.
 
         The engine stops waiting after 20 s while the join goes on, so an unclear answer is followed by a look at its state: TRANSIENT when it is still joining,
         CONFLICT when it was in a swarm before (or is stuck in one: see `engine_info`), INVALID when the token is refused.
         """
-        body = {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": advertise_addr or "", "RemoteAddrs": list(remote_addrs), "JoinToken": token}
+        body: dict[str, Any] = {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": advertise_addr or "", "RemoteAddrs": list(remote_addrs), "JoinToken": token}
+        if drained:
+            body["Availability"] = "drain"
         unclear: ExternalError | None = None
         try:
             self._engine("POST", "/swarm/join", body, SWARM_TIMEOUT)

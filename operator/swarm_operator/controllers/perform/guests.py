@@ -5,16 +5,15 @@ from __future__ import annotations
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_guests import configure_engine
+from swarm_operator.controllers.image_preload import load_images
 from swarm_operator.controllers.perform.registry import performs
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.ownership import (
-    SWARM_STARTED,
-)
+from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, NODE_LABEL_PRELOADED, SWARM_STARTED
 from swarm_operator.ports.hosts import SwarmInit
 
 
-@performs(s.PinHostKeys, s.ConfigureEngine, s.InitSwarm, s.JoinNode, s.JoinManager)
+@performs(s.PinHostKeys, s.ConfigureEngine, s.InitSwarm, s.JoinNode, s.JoinManager, s.PreloadImages)
 def _guest(action: Action, step: s.GuestStep) -> None:
     logins = action.gathered.logins
     match step:
@@ -28,16 +27,18 @@ def _guest(action: Action, step: s.GuestStep) -> None:
             action.set_machine(uid, engine_configured=True)
         case s.InitSwarm(_, uid, server_id, advertise):
             _init_swarm(action, uid, server_id, advertise)
-        case s.JoinNode(_, uid, advertise, managers, leave_first):
+        case s.JoinNode(_, uid, advertise, managers, leave_first, drained):
             host = logins.open(uid)
             token = action.swarm.join_token("manager" if isinstance(step, s.JoinManager) else "worker")
             if isinstance(step, s.JoinManager):
                 action.cloud.update_server_metadata(step.server_id, {SWARM_STARTED: "started"})
             if leave_first:
                 host.swarm_leave(force=True)
-            host.swarm_join(list(managers), token, advertise)
+            host.swarm_join(list(managers), token, advertise, drained=drained)
             if isinstance(step, s.JoinManager):
                 action.objects.event(action.resource, Reason.CREATED, f"manager {step.machine.server_name(action.name)} has joined")
+        case s.PreloadImages():
+            _preload(action, step)
         case _:
             raise AssertionError(f"no way to perform {step}")
 
@@ -55,3 +56,14 @@ def _init_swarm(action: Action, machine_uid: str, server_id: str, advertise: str
         raise
     action.set_machine(machine_uid, node_id=node_id, engine_configured=True)
     action.objects.event(action.resource, Reason.CREATED, f"swarm, first manager {advertise}")
+
+
+def _preload(action: Action, step: s.PreloadImages) -> None:
+    logins, node, name = action.gathered.logins.apart(), step.evidence.value, step.machine.server_name(action.name)
+    if not action.transfers.run(f"preload/{step.machine_uid}/{step.digest}", lambda: load_images(logins, step.machine_uid, step.images, step.sources)):
+        return
+    first = NODE_LABEL_PRELOADED not in node.labels and NODE_LABEL_DRAINED not in node.labels
+    availability = "active" if first and node.availability == "drain" else node.availability
+    labels = {**node.labels, NODE_LABEL_PRELOADED: step.digest}
+    action.swarm.update_node(node.id, node.version, role=node.role, availability=availability, labels=labels)
+    action.objects.event(action.resource, Reason.UPDATED, f"{name} has its {len(step.images)} Docker images")

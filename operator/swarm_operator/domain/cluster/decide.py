@@ -25,6 +25,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.orphans import find_orphans
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.preload import held_back, plan_preloads
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.root_volumes import root_volume
 from swarm_operator.domain.cluster.status import observed_status
@@ -59,8 +60,9 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     removal = remove_machines(spec, observation, table, membership.remove, remediation, now)
     change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding)
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
+    preloads = plan_preloads(spec, membership.keep)
     if lost is None:
-        steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold), *images.steps)
+        steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold), *images.steps, *preloads.steps)
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     if spec.paused:
@@ -68,6 +70,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
         return ClusterPlan(status, wants_fresh=True)
     facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, now, volumes)
+    facts = held_back(facts, status, preloads.pending, now)
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
     wanted = _wanted(observation, membership)
     pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))

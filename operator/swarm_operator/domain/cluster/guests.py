@@ -12,6 +12,7 @@ from swarm_operator.domain.cluster.floating_ips import floating_ip_of, leads_to
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.managers import founder
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
+from swarm_operator.domain.cluster.preload import joins_drained
 from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, Step
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
@@ -103,7 +104,7 @@ def plan_guests(
                 steps += configure
                 joins += [join] if join is not None else []
                 continue
-            more, messages[machine.uid] = _worker(observation, machine, view.value, addresses)
+            more, messages[machine.uid] = _worker(observation, machine, view.value, addresses, joins_drained(spec, machine.id.pool))
             steps += more
     # Of several managers as many may have lost the swarm as leaves no majority; of one, the one.
     all_lost = len(lost) > tolerance(len(managers))
@@ -197,7 +198,7 @@ def _has_joined(guest: Guest, view: SwarmView) -> bool:
     return engine.local_state == "active" and engine.swarm_id in ("", view.swarm_id) and engine.node_id in {n.id for n in view.nodes}
 
 
-def _worker(observation: ClusterObservation, machine: Machine, view: SwarmView, managers: tuple[str, ...]) -> tuple[list[Step], str]:
+def _worker(observation: ClusterObservation, machine: Machine, view: SwarmView, managers: tuple[str, ...], drained: bool) -> tuple[list[Step], str]:
     guest = _guest(machine, observation)
     advertise = fixed_address(machine)
     if isinstance(guest, str):
@@ -205,7 +206,7 @@ def _worker(observation: ClusterObservation, machine: Machine, view: SwarmView, 
     if advertise is None or not managers:
         return [], "the server has no address" if advertise is None else "no manager to join through"
     engine = guest.engine
-    join = JoinNode(machine.id, machine.uid, advertise, managers, leave_first=engine.local_state != "inactive")
+    join = JoinNode(machine.id, machine.uid, advertise, managers, leave_first=engine.local_state != "inactive", drained=drained)
     if engine.local_state == "pending":
         return [], "the engine is joining"
     if _has_joined(guest, view):

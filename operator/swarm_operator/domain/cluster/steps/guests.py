@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.domain.cluster.steps.base import GuestStep
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.swarm import Node
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,27 @@ class InitSwarm(GuestStep):
 
 @dataclass(frozen=True)
 class JoinNode(GuestStep):
-    """Join as worker, through one of `managers` (host:port). `leave_first`: the engine is in another or an old swarm, or was removed from ours."""
+    """Join as worker, through one of `managers` (host:port). `leave_first`: the engine is in another or an old swarm, or was removed from ours. `drained`: with availability drain, so that
+    it takes no tasks yet."""
 
     advertise: str
     managers: tuple[str, ...]
     leave_first: bool = False
+    drained: bool = False
+
+
+@dataclass(frozen=True)
+class PreloadImages(GuestStep):
+    """Begin to give a node its Docker images, or see how it goes; at the end, label it with `digest` and let it in. `sources`: UIDs of the machines that may have them."""
+
+    evidence: Known[Node]
+    images: tuple[str, ...]
+    sources: tuple[str, ...]
+    digest: str
+
+    @property
+    def lane(self) -> str:
+        return f"preload:{self.machine_uid}"
 
 
 @dataclass(frozen=True)
