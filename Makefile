@@ -8,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LAB := deploy/lab/lab
 
-.PHONY: help demo demo-down test unit lab-test lint format crds docs lock bench clean
+.PHONY: help demo demo-down test unit lab-test lint format crds docs site sbom lock bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')" 2>/dev/null || grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST)
@@ -39,6 +39,14 @@ crds: $(VENV)/.stamp ## Generate crds/ and the API reference from the types
 	@$(PY) -m swarm_operator.api.crd --write crds
 	@$(PY) -m swarm_operator.api.reference --write docs
 	@$(PY) -m swarm_operator.telemetry.reference --write docs
+
+site: $(VENV)/.stamp ## The documentation as a site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo "site/index.html"
+
+sbom: $(VENV)/.stamp ## What is in the image's Python environment, as CycloneDX, in build/
+	@mkdir -p build && $(VENV)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/swarm-operator.cdx.json requirements.txt
+	@echo "build/swarm-operator.cdx.json"
 
 lock: $(VENV)/.stamp ## Renew requirements.txt and requirements-dev.txt (hashes, no URLs)
 	@$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header -o requirements.txt pyproject.toml
