@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from simulator import World, drive
+from simulator import Crash, World, drive
 from simulator.guests import Guest
 from simulator.world import KEY
+from swarm_operator.domain import times
 
 SPEC: dict[str, Any] = {
     "workerPools": [{"name": "web", "replicas": 3, "nodeLabels": {"tier": "web"}}],
@@ -46,12 +47,178 @@ def test_a_dead_engine_is_restarted(world: World) -> None:
     assert repairs(world) == ["RestartEngine"] and world.cloud.created_servers == 4
 
 
-def test_an_engine_that_does_not_start_is_rebooted_then_replaced(world: World) -> None:
+def test_an_engine_that_does_not_start_is_rebooted_then_rebuilt(world: World) -> None:
+    """The same server with a new disk: its former row goes, and what others had set on it comes along."""
+    server, node = world.server(VICTIM), world.swarm.nodes[guest(world).node_id]
+    node.labels["theirs"] = "kept"
     guest(world).engine_up, guest(world).engine_broken = False, True
+    keys = next(n for n in world.status.nodes if n.name == VICTIM).host_keys
+    drive(world, lambda: not world.ready)
+    drive(world, lambda: world.ready, limit=800)
+    assert repairs(world) == ["RestartEngine", "SoftReboot", "HardReboot", "Rebuild"]
+    assert world.cloud.created_servers == 4 and world.server(VICTIM).id == server.id
+    record = next(n for n in world.status.nodes if n.name == VICTIM)
+    assert record.host_keys != keys and record.incarnation == 1 and record.address == server.address
+    drive(world, lambda: len(world.swarm.nodes) == 4)
+    (again,) = [n for n in world.swarm.nodes.values() if n.hostname == VICTIM]
+    assert again.id != node.id and again.labels["tier"] == "web" and again.labels["theirs"] == "kept"
+
+
+@pytest.mark.parametrize("join", ["SSH", "Metadata"])
+def test_a_rebuilt_worker_joins_over_ssh(join: str) -> None:
+    """Also where workers join by metadata: the token there is worthless long since."""
+    world = World({**SPEC, "join": join})
+    drive(world, lambda: world.ready)
+    guest(world).engine_up, guest(world).engine_broken = False, True
+    drive(world, lambda: repairs(world)[-1:] == ["Rebuild"], limit=800)
+    drive(world, lambda: world.ready, limit=800)
+    assert world.cloud.created_servers == 4
+
+
+def test_what_a_rebuild_does_not_bring_back_is_replaced(world: World) -> None:
+    world.kill(world.server(VICTIM).id, hopeless=True)
     drive(world, lambda: not world.ready)
     drive(world, lambda: world.ready and f"{VICTIM}-2" in world.servers, limit=800)
-    assert repairs(world) == ["RestartEngine", "SoftReboot", "HardReboot"]
+    assert repairs(world) == ["HardReboot", "Rebuild"]
     assert world.cloud.created_servers == 5
+
+
+@pytest.mark.parametrize(
+    ("remediation", "tried", "servers"),
+    [
+        ({"rebuild": False}, ["RestartEngine", "SoftReboot", "HardReboot"], 5),
+        ({"rungs": ["HardReboot", "Replace"], "rebuild": False}, ["HardReboot"], 5),
+        ({"rungs": ["Replace"], "rebuild": False}, [], 5),
+        ({"rungs": ["RestartEngine"], "rebuild": False}, ["RestartEngine"], 4),
+        ({"rungs": [], "rebuild": False}, [], 4),
+    ],
+    ids=["no-rebuild", "two", "replace-only", "restart-only", "none"],
+)
+def test_only_the_rungs_of_the_spec_are_tried(remediation: dict[str, Any], tried: list[str], servers: int) -> None:
+    world = World({**SPEC, "remediation": {"rungSeconds": 40, **remediation}})
+    drive(world, lambda: world.ready)
+    guest(world).engine_up, guest(world).engine_broken = False, True
+    controller, until = world.controller(), world.clock.monotonic() + 1500
+    while world.clock.monotonic() < until:
+        world.tick()
+        controller.reconcile(KEY)
+        world.clock.advance(5)
+    assert repairs(world) == tried and world.cloud.created_servers == servers
+    assert world.ready == (servers == 5)
+    if servers == 4:
+        assert world.condition("MembersUpToDate") == ("False", "NodesDown")
+
+
+def test_the_retry_budget_of_the_cluster(world: World) -> None:
+    """After so many repairs all are frozen until the window is over."""
+    world.edit(remediation={"rungSeconds": 5, "retryBudget": {"perMachine": 100, "perCluster": 3, "windowSeconds": 7200}})
+    for turn in range(3):
+        name = f"demo-web-{turn}"
+        world.kill(world.server(name).id)
+        world.clock.advance(20)
+        drive(world, lambda: not world.ready)
+        drive(world, lambda: world.ready)
+    assert repairs(world) == ["HardReboot"] * 3 and world.status.repairs.count == 3
+    began = world.status.repairs.since
+    world.kill(world.server("demo-web-0").id)
+    drive(world, lambda: not world.ready)
+    assert world.condition("RemediationAllowed") == ("False", "RetryBudgetExhausted")
+    assert "3 repairs and replacements" in world.message("RemediationAllowed")
+    drive(world, lambda: world.ready, limit=2000)
+    assert (times.age(began, world.clock.now()) or 0) >= 7200 and repairs(world) == ["HardReboot"] * 4
+    assert world.status.repairs.count == 1 and world.status.repairs.since != began
+
+
+def test_preserve_keeps_the_server_of_a_failed_machine_and_fills_its_slot(world: World) -> None:
+    """No repair touches it, it is out of the swarm, its slot has a successor; without the annotation, or after its time, it goes."""
+    world.annotate({"swarmops.io/preserve": VICTIM})
+    server = world.server(VICTIM)
+    world.kill(server.id)
+    drive(world, lambda: f"{VICTIM}-2" in world.servers and world.ready)
+    assert VICTIM in world.servers and repairs(world) == [] and world.cloud.created_servers == 5
+    record = next(n for n in world.status.nodes if n.name == VICTIM)
+    assert record.phase == "Preserved" and record.message == "kept to be looked at: the node is down"
+    assert VICTIM not in {n.hostname for n in world.swarm.nodes.values()}
+    assert [r for r, _ in world.objects.events].count("Preserved") == 1
+    world.guests[server.id].died = None  # it comes back to life, and stays out
+    world.lose_status()
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    for _ in range(20):
+        world.tick()
+        controller.reconcile(KEY)
+        world.clock.advance(60)
+    assert VICTIM in world.servers and world.ready and world.cloud.created_servers == 5
+    assert next(n for n in world.status.nodes if n.name == VICTIM).phase == "Preserved", "also when status was lost"
+    writes = world.external_writes()
+    for _ in range(5):
+        world.tick()
+        controller.reconcile(KEY)
+        world.clock.advance(60)
+    assert world.external_writes() == writes, "steady"
+    world.annotate({})
+    drive(world, lambda: VICTIM not in world.servers and world.ready, controller)
+    assert {n.name for n in world.status.nodes} == {"demo-manager-0", "demo-web-0", f"{VICTIM}-2", "demo-web-2"}
+
+
+def living(world: World) -> list[Guest]:
+    """Guests that are in the swarm."""
+    return [g for g in world.guests.values() if g.swarm is not None and g.server.id in world.cloud.servers and g.node_id in g.swarm.nodes]
+
+
+@pytest.mark.parametrize("story", ["rebuild", "preserve"])
+def test_crash_at_every_write(story: str) -> None:
+    """Of a rebuild: no second one, and the machine comes back. Of a preservation: the server stays, and the slot gets one successor."""
+    first = World({**SPEC, "remediation": {"rungSeconds": 40, "rungs": ["Replace"], "rebuild": story == "rebuild"}})
+    drive(first, lambda: first.ready)
+    if story == "preserve":
+        first.annotate({"swarmops.io/preserve": VICTIM})
+    guest(first).engine_up, guest(first).engine_broken = False, True
+    drive(first, lambda: not first.ready)
+
+    def over(world: World) -> bool:
+        there = [name for name in world.servers if name.startswith(VICTIM)]
+        # A rebuild that was written down and never sent counts as tried: the machine is replaced then.
+        wanted = [[VICTIM], [f"{VICTIM}-2"]] if story == "rebuild" else [[VICTIM, f"{VICTIM}-2"]]
+        return there in wanted and world.ready and len(world.swarm.nodes) == 4 and not any(g.engine_broken for g in living(world))
+
+    calm, start = first.copy(), len(first.faults.calls)
+    drive(calm, lambda: over(calm))
+    assert (repairs(calm), calm.cloud.created_servers) == ((["Rebuild"], 4) if story == "rebuild" else ([], 5))
+    verbs = ("apply", "rebuild", "swarm_join", "update_node", "remove_node", "create")
+    writes = [n for n in range(start, len(calm.faults.calls)) if calm.faults.calls[n].split(".")[1].startswith(verbs)]
+    assert len(writes) > 5
+    for number in writes:
+        for when in ("before", "after"):
+            world = first.copy()
+            world.faults.crash_at = (number, when)
+            with pytest.raises(Crash):
+                drive(world, lambda world=world: over(world))
+            world.faults.crash_at = None
+            drive(world, lambda world=world: over(world))
+            assert repairs(world) in ([], ["Rebuild"]) and world.cloud.created_servers <= 5, (number, when)
+
+
+def test_preserve_ends_after_its_time_and_with_the_cluster(world: World) -> None:
+    world.annotate({"swarmops.io/preserve": f"{VICTIM}, demo-web-2"})
+    world.kill(world.server(VICTIM).id)
+    drive(world, lambda: f"{VICTIM}-2" in world.servers and world.ready)
+    assert "demo-web-2" in world.servers, "named, and healthy: nothing happens"
+    world.clock.advance(96 * 3600)
+    drive(world, lambda: VICTIM not in world.servers and world.ready)
+    world.kill(world.server("demo-web-2").id)
+    drive(world, lambda: "demo-web-2-2" in world.servers and world.ready)
+    assert "demo-web-2" in world.servers
+    world.delete()
+    drive(world, lambda: world.resource is None)
+    assert world.cloud.leftovers() == []
+
+
+def test_preserve_of_what_a_person_has_replaced_keeps_it_after_the_drain(world: World) -> None:
+    world.annotate({"swarmops.io/preserve": VICTIM, "swarmops.io/remediate": VICTIM})
+    drive(world, lambda: f"{VICTIM}-2" in world.servers and world.ready)
+    assert VICTIM in world.servers and VICTIM not in {n.hostname for n in world.swarm.nodes.values()}
+    assert next(n for n in world.status.nodes if n.name == VICTIM).phase == "Preserved"
 
 
 def test_a_killed_host_is_reset(world: World) -> None:

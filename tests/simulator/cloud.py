@@ -58,6 +58,8 @@ class SimServer:
     fail_with: str | None = None
     deleted_at: float | None = None
     off: bool = False
+    rebuilt: int = 0
+    """How often its disk was made anew."""
 
 
 @dataclass
@@ -137,7 +139,7 @@ class SimCloud(SimImages):
 
     def status_of(self, server: SimServer) -> str:
         if self.world.clock.monotonic() - server.started < BUILD_SECONDS:
-            return "BUILD"
+            return "REBUILD" if server.rebuilt else "BUILD"
         return "ERROR" if server.fail_with else "SHUTOFF" if server.off else "ACTIVE"
 
     def booted(self, server: SimServer) -> bool:
@@ -173,6 +175,7 @@ class SimCloud(SimImages):
             fault=server.fail_with if status == "ERROR" else None,
             fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
+            image_id=server.request.image_id,
             availability_zone=server.request.availability_zone,
         )
 
@@ -236,6 +239,18 @@ class SimCloud(SimImages):
         if not self.servers[server_id].off:
             self.world.check_quorum_without(server_id)
         self._boot(self.servers[server_id])
+
+    def rebuild_server(self, server_id: str, image_id: str) -> None:
+        self.writes += 1
+        server = self.servers[server_id]
+        assert image_id == server.request.image_id
+        self.world.check_quorum_without(server_id)
+        server.off, server.started, server.rebuilt = False, self.world.clock.monotonic(), server.rebuilt + 1
+        died = self.world.guests[server_id].died
+        hopeless = self.world.guests[server_id].hopeless
+        self.world.new_guest(server)
+        self.world.guests[server_id].hopeless = hopeless
+        self.world.guests[server_id].died = died if hopeless else None
 
     def _boot(self, server: SimServer) -> None:
         guest = self.world.guests[server.id]

@@ -164,7 +164,7 @@ class World:
 
     def new_guest(self, server: SimServer) -> None:
         kind = b"ssh-ed25519"
-        key = server.id.encode().ljust(32, b"x")[:32]
+        key = f"{server.id}{server.rebuilt or ''}".encode().ljust(32, b"x")[:32]
         blob = len(kind).to_bytes(4, "big") + kind + len(key).to_bytes(4, "big") + key
         self.guests[server.id] = Guest(server, f"ssh-ed25519 {base64.b64encode(blob).decode()}")
 

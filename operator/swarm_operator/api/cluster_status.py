@@ -25,6 +25,7 @@ class MachinePhase(StrEnum):
     DRAINING = "Draining"
     DELETING = "Deleting"
     FAILED = "Failed"
+    PRESERVED = "Preserved"
 
 
 class Rung(StrEnum):
@@ -35,6 +36,7 @@ class Rung(StrEnum):
     START = "Start"
     SOFT_REBOOT = "SoftReboot"
     HARD_REBOOT = "HardReboot"
+    REBUILD = "Rebuild"
     REPLACE = "Replace"
 
 
@@ -42,7 +44,9 @@ class MachineRemediation(ApiModel):
     """The last repair of a machine."""
 
     rung: Rung = Field(description="What was done last.")
-    attempts: int = Field(default=1, ge=1, description="Repairs since the machine was last healthy for ten minutes; after five it is replaced.")
+    attempts: int = Field(
+        default=1, ge=1, description="Repairs since the machine was last healthy for ten minutes; after remediation.retryBudget.perMachine it is replaced."
+    )
     since: str = Field(description="When it was done.", json_schema_extra={"format": "date-time"})
 
 
@@ -170,6 +174,13 @@ class OverlayStatus(ApiModel):
     message: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Why it is not Ready.")
 
 
+class RepairCount(ApiModel):
+    """What of the retry budget of the cluster is spent."""
+
+    count: int = Field(default=0, ge=0, description="Repairs and replacements of failed machines in the present window.")
+    since: str | None = Field(default=None, description="When the window began.", json_schema_extra={"format": "date-time"})
+
+
 class SwarmClusterStatus(ApiModel):
     """Observed state of a swarm."""
 
@@ -200,6 +211,7 @@ class SwarmClusterStatus(ApiModel):
     snapshots: list[SnapshotStatus] = Field(
         default_factory=list, max_length=64, description="Snapshots and their images.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
     )
+    repairs: RepairCount = Field(default_factory=RepairCount, description="What of spec.remediation.retryBudget.perCluster is spent.")
     join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
     orphans: list[OrphanStatus] = Field(
         default_factory=list,

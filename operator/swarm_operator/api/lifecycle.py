@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from swarm_operator.api.base import ApiModel
+from swarm_operator.api.base import LIST_TYPE, ApiModel
 
 
 class HealthCheckSpec(ApiModel):
@@ -16,6 +16,24 @@ class HealthCheckSpec(ApiModel):
         default=600, description="From the creation of a server to a ready swarm node."
     )
     node_down_grace_seconds: Annotated[int, Field(ge=5, le=86400)] = Field(default=60, description="How long a node may be down before it is replaced.")
+
+
+RungName = Literal["RestartEngine", "Rejoin", "Start", "SoftReboot", "HardReboot", "Replace"]
+
+
+ALL_RUNGS: tuple[RungName, ...] = ("RestartEngine", "Rejoin", "Start", "SoftReboot", "HardReboot", "Replace")
+
+
+class RetryBudgetSpec(ApiModel):
+    """How often is repaired before something else is done. After a repair of a machine that fails again and again the pause before the next one doubles each time."""
+
+    per_machine: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=5, description="Repairs of one machine since it was last healthy for ten minutes; after these it is replaced."
+    )
+    per_cluster: Annotated[int, Field(ge=1, le=10000)] = Field(
+        default=30, description="Repairs and replacements of failed machines within windowSeconds; after these all are frozen until the window is over."
+    )
+    window_seconds: Annotated[int, Field(ge=60, le=604800)] = Field(default=3600, description="Length of the window of perCluster.")
 
 
 class RemediationSpec(ApiModel):
@@ -34,3 +52,14 @@ class RemediationSpec(ApiModel):
     rung_seconds: Annotated[int, Field(ge=5, le=3600)] = Field(
         default=60, description="How long each repair may take to bring the node back before the next, stronger one is tried."
     )
+    rungs: list[RungName] = Field(
+        default_factory=lambda: list(ALL_RUNGS),
+        max_length=6,
+        description="Which repairs may be tried, in their fixed order. Without Replace a machine that no repair brings back is only reported.",
+        json_schema_extra={LIST_TYPE: "set"},
+    )
+    rebuild: bool = Field(
+        default=True,
+        description="Rebuild a worker that no other repair brought back before it is replaced: a new root disk from its image; server, ports, addresses and volumes stay.",
+    )
+    retry_budget: RetryBudgetSpec = Field(default_factory=RetryBudgetSpec, description="How often is repaired before something else is done.")

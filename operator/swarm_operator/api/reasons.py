@@ -63,6 +63,10 @@ class Reason(StrEnum):
     NODES_DRAINING = "NodesDraining", "Nodes are being drained before removal."
     BUDGET_EXHAUSTED = "BudgetExhausted", "Too many machines are unhealthy at once: the cause is elsewhere, and nothing is repaired or replaced."
     ZONE_DOWN = "ZoneDown", "All machines of an availability zone are unhealthy at once: nothing is repaired or replaced until one of them is back."
+    RETRY_BUDGET_EXHAUSTED = (
+        "RetryBudgetExhausted",
+        "As many repairs and replacements were made as spec.remediation.retryBudget allows, and machines still fail: frozen until the window is over.",
+    )
     HOST_KEY_UNVERIFIED = "HostKeyUnverified", "The guest's ssh host key is not on the Nova console yet or differs from it."
     ENGINE_FAILED = "EngineFailed", "The Docker engine of a machine does not start or refuses a request."
     DELETION_BLOCKED = "DeletionBlocked", "Something prevents the removal of external resources; the message says what."
@@ -129,6 +133,7 @@ class Reason(StrEnum):
     DELETED = "Deleted", "An external object was deleted."
     REPLACED = "Replaced", "A machine is being replaced."
     REPAIRED = "Repaired", "A repair of a failed machine was tried: its engine restarted, joined again, its server started or rebooted."
+    PRESERVED = "Preserved", "A failed machine was taken out of the swarm and its server kept, as the annotation swarmops.io/preserve asks."
     SCALED = "Scaled", "The number of machines or replicas changed."
     TOKEN_ROTATED = "TokenRotated", "Swarm join tokens were rotated."
 

@@ -18,6 +18,9 @@ def repair(action: Action, step: Repair, join: Callable[[JoinNode], None]) -> No
     """Perform one rung. Raises ExternalError; the rung counts all the same."""
     server = step.evidence.value
     action.set_machine(step.machine_uid, remediation=MachineRemediation(rung=step.rung, attempts=step.attempts, since=action.now()))
+    if step.rung is Rung.REBUILD:
+        # The new disk makes keys of its own; they are read from the console again.
+        action.set_machine(step.machine_uid, host_keys=[])
     action.write_status()
     action.objects.event(action.resource, Reason.REPAIRED, f"{step.rung.value} of {server.name}: {step.because}", warning=True)
     match step.rung:
@@ -36,5 +39,8 @@ def repair(action: Action, step: Repair, join: Callable[[JoinNode], None]) -> No
             action.cloud.reboot_server(server.id, hard=False)
         case Rung.HARD_REBOOT:
             action.cloud.reboot_server(server.id, hard=True)
+        case Rung.REBUILD:
+            assert server.image_id is not None
+            action.cloud.rebuild_server(server.id, server.image_id)
         case Rung.REPLACE:
             raise AssertionError("a replacement is a DeleteServer and a CreateServer")

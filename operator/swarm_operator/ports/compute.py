@@ -66,6 +66,9 @@ class Cloud(Protocol):
     def reboot_server(self, server_id: str, *, hard: bool) -> None:
         """Soft: by the guest's own means. Hard: as a reset button; starts one that is off. CONFLICT when it is in a state that forbids it."""
 
+    def rebuild_server(self, server_id: str, image_id: str) -> None:
+        """A new root disk from the image; id, ports, addresses, volumes, metadata and user data stay. CONFLICT when it is in a state that forbids it."""
+
     def console_output(self, server_id: str) -> str:
         """The console log, as far as Nova keeps it."""
 

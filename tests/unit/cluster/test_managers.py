@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from swarm_operator.api.cluster_status import MachinePhase, MachineRemediation, Rung, SwarmClusterStatus
+from swarm_operator.api.lifecycle import RemediationSpec, RetryBudgetSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.guests import ENGINE_SILENT
-from swarm_operator.domain.cluster.ladder import MAX_ATTEMPTS, next_rung, useful
+from swarm_operator.domain.cluster.ladder import NextRung, backoff, next_rung, useful
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
 from swarm_operator.domain.facts import Known, Unknown
@@ -185,15 +186,48 @@ def repaired(rung: Rung, since: float, attempts: int = 1) -> MachineRemediation:
     return MachineRemediation(rung=rung, attempts=attempts, since=ago(since))
 
 
+POLICY = RemediationSpec(rung_seconds=60)
+
+
 def test_each_rung_has_its_time_then_the_next_one_comes() -> None:
     dead = asked(ENGINE_SILENT)
-    assert next_rung(down(), dead, "swarm", 60, None).rung is Rung.RESTART_ENGINE
-    tried = down(last=repaired(Rung.RESTART_ENGINE, 20))
-    assert (next_rung(tried, dead, "swarm", 60, 20).rung, next_rung(tried, dead, "swarm", 60, 20).wait) == (None, 40)
-    later = next_rung(tried, dead, "swarm", 60, 61)
+    assert next_rung(down(), dead, "swarm", POLICY, NOW).rung is Rung.RESTART_ENGINE
+    tried = next_rung(down(last=repaired(Rung.RESTART_ENGINE, 20)), dead, "swarm", POLICY, NOW)
+    assert (tried.rung, tried.wait) == (None, 40)
+    later = next_rung(down(last=repaired(Rung.RESTART_ENGINE, 61)), dead, "swarm", POLICY, NOW)
     assert (later.rung, later.attempts) == (Rung.SOFT_REBOOT, 2)
-    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 61)), SILENT, "swarm", 60, 61).rung is Rung.REPLACE
-    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 61), task_state="rebooting_hard"), SILENT, "swarm", 60, 61).rung is None, "Nova is still at it"
+    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 61)), SILENT, "swarm", POLICY, NOW).rung is Rung.REPLACE
+    busy = down(last=repaired(Rung.HARD_REBOOT, 61), task_state="rebooting_hard")
+    assert next_rung(busy, SILENT, "swarm", POLICY, NOW).rung is None, "Nova is still at it"
     # An earlier failure's rung does not count as tried, its attempts do.
-    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 900)), SILENT, "swarm", 60, None).rung is Rung.HARD_REBOOT
-    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 900, MAX_ATTEMPTS)), SILENT, "swarm", 60, None).rung is Rung.REPLACE
+    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 900)), SILENT, "swarm", POLICY, NOW).rung is Rung.HARD_REBOOT
+    spent = repaired(Rung.HARD_REBOOT, 1000, POLICY.retry_budget.per_machine)
+    assert next_rung(down(last=spent), SILENT, "swarm", POLICY, NOW).rung is Rung.REPLACE
+
+
+def test_a_rebuild_has_five_times_as_long_and_comes_where_there_is_an_image() -> None:
+    image = {"image_id": "img"}
+    assert useful(down(**image), SILENT, "swarm") == (Rung.HARD_REBOOT, Rung.REBUILD, Rung.REPLACE)
+    assert useful(down(), SILENT, "swarm") == (Rung.HARD_REBOOT, Rung.REPLACE), "it boots from a volume"
+    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 61), **image), SILENT, "swarm", POLICY, NOW).rung is Rung.REBUILD
+    assert next_rung(down(last=repaired(Rung.REBUILD, 299), **image), SILENT, "swarm", POLICY, NOW) == NextRung(None, 1, 1.0)
+    assert next_rung(down(last=repaired(Rung.REBUILD, 301), **image), SILENT, "swarm", POLICY, NOW).rung is Rung.REPLACE
+
+
+def test_the_pause_before_a_machine_that_fails_again_is_repaired_doubles() -> None:
+    assert [backoff(n, 60) for n in range(7)] == [0, 60, 120, 240, 480, 900, 900]
+    often = POLICY.model_copy(update={"retry_budget": RetryBudgetSpec(per_machine=100)})
+    for attempts, pause in ((1, 60), (2, 120), (3, 240), (9, 900)):
+        # `down` has been down for 500 s: an older repair belongs to an earlier failure.
+        early, late = (down(last=repaired(Rung.HARD_REBOOT, 501 + n, attempts)) for n in (0, 900))
+        assert next_rung(late, SILENT, "swarm", often, NOW).rung is Rung.HARD_REBOOT
+        waiting = next_rung(early, SILENT, "swarm", often, NOW)
+        assert (waiting.rung is None) == (pause > 501), attempts
+
+
+def test_only_permitted_rungs() -> None:
+    dead = asked(ENGINE_SILENT)
+    policy = RemediationSpec(rung_seconds=60, rungs=["HardReboot"], rebuild=False)
+    assert next_rung(down(), dead, "swarm", policy, NOW).rung is Rung.HARD_REBOOT
+    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 61)), dead, "swarm", policy, NOW).rung is None
+    assert next_rung(down(last=repaired(Rung.HARD_REBOOT, 1000, 50)), dead, "swarm", policy, NOW).rung is Rung.HARD_REBOOT, "it may not be replaced"

@@ -110,6 +110,10 @@ class ComputeCalls:
             self._servers.invalidate()
         return _id({"image": {"id": body.get("image_id")}}, "image", what)
 
+    def rebuild_server(self, server_id: str, image_id: str) -> None:
+        """See `ports.compute.Cloud`. Nova keeps the user data (it could be changed from 2.57 on) and the key pair."""
+        self._action(server_id, "rebuild", {"rebuild": {"imageRef": image_id}})
+
     def _action(self, server_id: str, name: str, body: Json) -> None:
         """Nova answers an action with 202 and nothing in it."""
         path, what = f"/servers/{_segment(server_id)}/action", f"{name} server {server_id}"

@@ -46,6 +46,14 @@ def _server(action: Action, step: s.Step) -> None:
             raise AssertionError(f"no way to perform {step}")
 
 
+@performs(s.PreserveServer)
+def _preserve(action: Action, step: s.PreserveServer) -> None:
+    server = step.evidence.value
+    action.set_machine(step.machine_uid, phase=MachinePhase.PRESERVED, phase_since=action.now())
+    action.write_status()
+    action.objects.event(action.resource, Reason.PRESERVED, f"server {server.name} ({server.id}) is kept out of the swarm: {step.because}", warning=True)
+
+
 @performs(s.Repair)
 def _repair(action: Action, step: s.Repair) -> None:
     repair(action, step, lambda join: perform(action, join))

@@ -29,7 +29,8 @@ from swarm_operator.domain.cluster.preload import held_back, plan_preloads
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.root_volumes import root_volume
 from swarm_operator.domain.cluster.status import observed_status
-from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, DeleteServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.storm import count_repairs
 from swarm_operator.domain.cluster.volumes import plan_volumes
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.quorum import tolerance
@@ -74,7 +75,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
     wanted = _wanted(observation, membership)
     pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))
-    removing = any(not m.gone for m in membership.remove) or any(isinstance(s, RemoveNode) for s in steps)
+    removing = any(not m.gone and m.uid not in remediation.preserved for m in membership.remove) or any(isinstance(s, RemoveNode) for s in steps)
     parts = (
         verdicts.credentials(observation.credentials),
         credentials.expiring(spec, facts.credentials, observation, now),
@@ -97,7 +98,10 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
     if images.wake_in is not None:
         requeue = max(JOINING_SECONDS, min(requeue, images.wake_in))
-    facts = facts.model_copy(update={"orphans": list(orphans.found), "snapshots": list(images.snapshots), "images": list(images.images)})
+    worked = {uid for uid, failure in remediation.failures.items() if failure.budgeted and not failure.asked_for}
+    made = sum(isinstance(x, Repair) or (isinstance(x, DeleteServer) and x.machine_uid in worked) for x in steps)
+    repairs = count_repairs(spec, status, made, now)
+    facts = facts.model_copy(update={"orphans": list(orphans.found), "snapshots": list(images.snapshots), "images": list(images.images), "repairs": repairs})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 
@@ -242,4 +246,5 @@ def _busy(membership: Membership, remediation: Remediation, lost: str | None, bl
     if lost is not None:
         return False
     on_its_way = any(not m.joined and m.uid not in remediation.failures for m in membership.keep)
-    return on_its_way or any(not m.gone for m in membership.remove) or any(m.pool not in blocked for m in membership.create)
+    leaving = any(not m.gone and m.uid not in remediation.preserved for m in membership.remove)
+    return on_its_way or leaving or any(m.pool not in blocked for m in membership.create)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.domain.cloud import OwnedNetworking
 from swarm_operator.domain.cluster.floating_ips import floating_ip_of, leads_to
 from swarm_operator.domain.cluster.machines import Machine
@@ -58,12 +58,20 @@ def is_up(machine: Machine) -> bool:
     return machine.present is not None and machine.present.status == "ACTIVE"
 
 
+def was_rebuilt(machine: Machine) -> bool:
+    """Whether its last repair was a rebuild and it has not joined since: its disk is new, and what the swarm has of it is the row of its former engine."""
+    record = machine.record
+    repair = record.remediation if record is not None else None
+    return record is not None and repair is not None and repair.rung is Rung.REBUILD and repair.since >= record.phase_since and not machine.joined
+
+
 def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[SwarmView]) -> tuple[Machine, ...]:
-    """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not."""
+    """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not.
+    One that was rebuilt always joins over ssh."""
     up = [m for m in machines if is_up(m) and not m.being_deleted]
     if isinstance(swarm, Unknown):
         return tuple(m for m in up if m.id.role == "Manager")
-    return tuple(m for m in up if m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH"))
+    return tuple(m for m in up if was_rebuilt(m) or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH")))
 
 
 def plan_guests(

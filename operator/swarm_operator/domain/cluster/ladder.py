@@ -1,21 +1,27 @@
 """The ladder of repairs: which rung comes next for one failed machine. Rungs that can't help are left out: nobody reboots a server that is gone.
 
-Source of the rungs that go through Nova: Compute API, "Servers - run an action" (os-start, reboot SOFT and HARD).
+Source of the rungs that go through Nova: Compute API, "Servers - run an action" (os-start, reboot SOFT and HARD, rebuild).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from swarm_operator.api.cluster_status import MachineRemediation, Rung
+from swarm_operator.api.lifecycle import RemediationSpec
+from swarm_operator.domain import times
 from swarm_operator.domain.cluster.guests import ENGINE_SILENT
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import Guest
 from swarm_operator.domain.facts import Fact, Known
 
-MAX_ATTEMPTS = 5
-"""Repairs of one machine since it was last healthy for HEALTHY_SECONDS; then it is replaced."""
 HEALTHY_SECONDS = 600.0
+"""A machine that was healthy for so long starts with a new account."""
+BACKOFF_CAP_SECONDS = 900.0
+REBUILD_TIMES = 5
+"""A rebuilt machine gets so many times rungSeconds: it boots for the first time and joins."""
+IDLE_SECONDS = 300.0
 ORDER = tuple(Rung)
 
 
@@ -34,14 +40,16 @@ def useful(machine: Machine, guest: Fact[Guest], swarm_id: str) -> tuple[Rung, .
     manager = machine.id.role == "Manager"
     if server is None or server.status == "ERROR":
         return (Rung.REPLACE,)
+    # A manager's disk holds raft's state. A server that boots from a volume has no image to be rebuilt from (Compute API before 2.93).
+    last = (Rung.REPLACE,) if manager or server.image_id is None else (Rung.REBUILD, Rung.REPLACE)
     if server.status == "SHUTOFF":
-        return (Rung.START, Rung.HARD_REBOOT, Rung.REPLACE)
-    if server.status not in ("ACTIVE", "REBOOT", "HARD_REBOOT"):
+        return (Rung.START, Rung.HARD_REBOOT, *last)
+    if server.status not in ("ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD"):
         return (Rung.REPLACE,)
     if not isinstance(guest, Known):
-        return (Rung.HARD_REBOOT, Rung.REPLACE)
+        return (Rung.HARD_REBOOT, *last)
     engine = guest.value.engine
-    reboots = (Rung.SOFT_REBOOT, Rung.HARD_REBOOT, Rung.REPLACE)
+    reboots = (Rung.SOFT_REBOOT, Rung.HARD_REBOOT, *last)
     if engine.local_state == ENGINE_SILENT:
         return (Rung.RESTART_ENGINE, *reboots)
     elsewhere = engine.local_state == "inactive" or engine.swarm_id not in ("", swarm_id)
@@ -59,20 +67,29 @@ def of_this_failure(machine: Machine) -> MachineRemediation | None:
     return record.remediation
 
 
-def next_rung(machine: Machine, guest: Fact[Guest], swarm_id: str, rung_seconds: float, elapsed: float | None) -> NextRung:
-    """`elapsed`: seconds since the last repair, None where there is none on record."""
+def backoff(attempts: int, rung_seconds: float) -> float:
+    """Seconds between the last repair of an earlier failure and the first of a new one: rung_seconds, doubled with each repair so far, at most 900 s."""
+    return 0.0 if attempts == 0 else min(BACKOFF_CAP_SECONDS, rung_seconds * 2.0 ** (min(attempts, 20) - 1))
+
+
+def next_rung(machine: Machine, guest: Fact[Guest], swarm_id: str, policy: RemediationSpec, now: datetime) -> NextRung:
+    """What to do now. Where nothing that may be tried is left, nothing, again and again."""
     last = of_this_failure(machine)
     former = machine.record.remediation if machine.record is not None else None
     attempts = former.attempts if former is not None else 0
-    rungs = useful(machine, guest, swarm_id)
-    if rungs[0] is Rung.REPLACE:
+    elapsed = times.age(former.since, now) if former is not None else None
+    may_replace = Rung.REPLACE.value in policy.rungs
+    rungs = tuple(r for r in useful(machine, guest, swarm_id) if (r.value in policy.rungs if r is not Rung.REBUILD else policy.rebuild))
+    if rungs and rungs[0] is Rung.REPLACE:
         return NextRung(Rung.REPLACE, attempts + 1)
-    if last is not None and elapsed is not None and elapsed < rung_seconds:
-        return NextRung(None, attempts, rung_seconds - elapsed)
+    pause = policy.rung_seconds * (REBUILD_TIMES if last.rung is Rung.REBUILD else 1) if last is not None else backoff(attempts, policy.rung_seconds)
+    if elapsed is not None and elapsed < pause:
+        return NextRung(None, attempts, pause - elapsed)
     server = machine.present
-    if server is not None and server.task_state is not None and last is not None and elapsed is not None and elapsed < 5 * rung_seconds:
+    if server is not None and server.task_state is not None and last is not None and elapsed is not None and elapsed < 5 * policy.rung_seconds:
         return NextRung(None, attempts, 2.0)  # Nova is still at it
-    if attempts >= MAX_ATTEMPTS:
+    if attempts >= policy.retry_budget.per_machine and may_replace:
         return NextRung(Rung.REPLACE, attempts + 1)
     done = -1 if last is None else ORDER.index(last.rung)
-    return NextRung(next(r for r in (*rungs, Rung.REPLACE) if ORDER.index(r) > done), attempts + 1)
+    chosen = next((r for r in rungs if ORDER.index(r) > done), Rung.REPLACE if may_replace else None)
+    return NextRung(chosen, attempts + 1) if chosen is not None else NextRung(None, attempts, IDLE_SECONDS)

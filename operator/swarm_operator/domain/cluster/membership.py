@@ -63,7 +63,8 @@ def select(
             delays.extend([delay] if delay else [])
         taken = {m.id.slot for m in kept}
         for slot in _free(taken, replicas - len(kept)):
-            delay = max((_going(m, now) for m in machines if m.id.slot == slot), default=0.0) or project
+            going = [m for m in machines if m.id.slot == slot and m.uid not in remediation.preserved]
+            delay = max((_going(m, now) for m in going), default=0.0) or project
             identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
             # Without a complete list nothing is known to be missing.
             (waiting if delay or not listed else create).append(identity)

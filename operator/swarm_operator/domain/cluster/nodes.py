@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
+from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
@@ -20,6 +21,7 @@ from swarm_operator.domain.cluster.steps import (
     ClearJoinMetadata,
     DeleteServer,
     DrainNode,
+    PreserveServer,
     RemoveNode,
     RotateToken,
     SetNode,
@@ -95,6 +97,10 @@ def remove_machines(
         failure = remediation.failures.get(machine.uid)
         because = failure.message if failure is not None else "not wanted any more"
         delete = DeleteServer(Known(server), machine.uid, Reason.REPLACED if failure is not None else Reason.SCALED, because)
+        preserve = machine.uid in remediation.preserved
+        if preserve and not machine.joined:
+            steps += _preserve(machine, Known(server), because)
+            continue
         if machine.id.role == "Manager" and not out_of_raft(machine, observation):
             if SWARM_STARTED not in server.metadata or (machine.uid in remediation.replace and makes_way(machine, observation)):
                 steps.append(delete)
@@ -113,10 +119,21 @@ def remove_machines(
                 continue
             steps.append(DrainNode(evidence, times.stamp(now), because))
         elif _drained(observation, node) or since >= spec.drain_timeout_seconds:
-            steps += [RemoveNode(evidence, machine.uid, because), delete]
+            steps += [RemoveNode(evidence, machine.uid, because), PreserveServer(Known(server), machine.uid, because) if preserve else delete]
         if not steps or steps[-1] is not delete:
             draining.append(name)
     return Removal(tuple(steps), tuple(draining))
+
+
+def _preserve(machine: Machine, server: Known[Server], because: str) -> list[Step]:
+    """Out of the swarm and otherwise left as it is. A manager's row goes once it has been demoted (`managers.change_managers`)."""
+    steps: list[Step] = []
+    node = machine.member
+    if node is not None and node.role == "worker" and not node.reachability:
+        steps.append(RemoveNode(Known(node), machine.uid, "its server is preserved"))
+    if machine.record is None or machine.record.phase != MachinePhase.PRESERVED:
+        steps.append(PreserveServer(server, machine.uid, because))
+    return steps
 
 
 def _budget(spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, remove: Sequence[Machine], remediation: Remediation) -> Budget:

@@ -20,16 +20,21 @@ from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.guest_volumes import waits_for_volumes
 from swarm_operator.domain.cluster.guests import is_up
 from swarm_operator.domain.cluster.images import POLL_SECONDS, SNAPSHOT_TASKS
-from swarm_operator.domain.cluster.ladder import NextRung, next_rung, of_this_failure
+from swarm_operator.domain.cluster.ladder import IDLE_SECONDS, NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
-from swarm_operator.domain.cluster.storm import Storm, find_storm
+from swarm_operator.domain.cluster.storm import Storm, find_storm, out_of_retries
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.quorum import is_quorate
 from swarm_operator.domain.swarm import Node, SwarmView
 
 SKIP_ANNOTATION = "swarmops.io/skip-remediation"
 """On a SwarmCluster: `true`, or names of machines (comma separated) that are left alone."""
+PRESERVE_ANNOTATION = "swarmops.io/preserve"
+"""On a SwarmCluster: names of machines (comma separated) that, once they have failed, are not repaired but replaced, while their servers are kept to be looked at. So are those
+of named machines that are replaced for another cause, once they are drained."""
+PRESERVE_SECONDS = 96 * 3600.0
+"""How long such a server is kept (as gardener/machine-controller-manager does)."""
 REMEDIATE_ANNOTATION = "swarmops.io/remediate"
 """On a SwarmCluster: names of machines (comma separated) that are replaced: healthy ones, and failed ones at once, even while repairs are frozen."""
 
@@ -49,7 +54,8 @@ class Failure:
 @dataclass(frozen=True)
 class Remediation:
     """`replace`: UIDs of the machines whose replacement may begin now. `repairs`: the rungs to try now, by machine UID. `failures` by machine UID, chosen or not.
-    `wake_in`: seconds until the next one is due. `budget`: what it left of the disruption budget; None where nothing was chosen, because nothing may be."""
+    `wake_in`: seconds until the next one is due. `budget`: what it left of the disruption budget; None where nothing was chosen, because nothing may be.
+    `preserved`: UIDs of failed machines, all of them in `replace`, whose servers are kept."""
 
     replace: frozenset[str]
     failures: dict[str, Failure]
@@ -57,14 +63,41 @@ class Remediation:
     wake_in: float | None = None
     repairs: dict[str, NextRung] = field(default_factory=dict)
     budget: Budget | None = None
+    preserved: frozenset[str] = frozenset()
 
 
 def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> Remediation:
     """Pure; see the module."""
-    machines = [m for role, pool, _ in pools(spec) for m in current(table.of(role, pool))]
+    kept = _preserved(observation, table, now)
+    machines = [m for role, pool, _ in pools(spec) for m in current(table.of(role, pool)) if m.uid not in kept]
+    found = _assess(spec, status, observation, table, machines, now)
+    wanted = _named(observation, PRESERVE_ANNOTATION)
+    new = {m.uid for m in machines if m.uid in found.replace and m.present is not None and m.id.server_name(observation.name) in wanted}
+    return replace(found, replace=found.replace | kept, preserved=kept | new)
+
+
+def _preserved(observation: ClusterObservation, table: MachineTable, now: datetime) -> frozenset[str]:
+    """UIDs of the machines whose servers are kept already, and whose time is not over. One that has a successor is known for such even where status was lost."""
+    wanted = _named(observation, PRESERVE_ANNOTATION)
+    newest = {m.uid for role, pool in {(m.id.role, m.id.pool) for m in table.machines} for m in current(table.of(role, pool))}
+
+    def is_kept(machine: Machine) -> bool:
+        record = machine.record
+        marked = record is not None and record.phase == MachinePhase.PRESERVED
+        since = record.phase_since if record is not None and marked else None
+        return ((marked and not machine.joined) or machine.uid not in newest) and (times.age(since, now) or 0.0) < PRESERVE_SECONDS
+
+    here = [m for m in table.machines if m.present is not None and not m.being_deleted and m.id.server_name(observation.name) in wanted]
+    return frozenset(m.uid for m in here if is_kept(m))
+
+
+def _assess(
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, machines: list[Machine], now: datetime
+) -> Remediation:
+    """`machines`: the present holder of each slot."""
     failures = {m.uid: f for m in machines if not m.being_deleted for f in [_failure_of(spec, status, observation, m, now)] if f is not None}
     unhealthy = frozenset(f.machine.uid for f in failures.values() if f.budgeted and not f.machine.joined)
-    storm = find_storm(spec, observation, machines, unhealthy)
+    storm = find_storm(spec, observation, machines, unhealthy) or out_of_retries(spec, status, now)
     if storm is not None and storm.blind:
         return Remediation(frozenset(), failures, _verdict("False", storm.reason, storm.message))
     view = observation.swarm
@@ -128,11 +161,12 @@ def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, 
 def _next(spec: SwarmClusterSpec, observation: ClusterObservation, view: SwarmView, failure: Failure, now: datetime) -> NextRung:
     """The next rung, whether the budget allows it or not."""
     machine = failure.machine
-    if failure.asked_for or machine.member is None:
+    # What is kept to be looked at is not touched before.
+    if failure.asked_for or machine.id.server_name(observation.name) in _named(observation, PRESERVE_ANNOTATION):
         return NextRung(Rung.REPLACE)
-    last = of_this_failure(machine)
-    elapsed = times.age(last.since, now) if last is not None else None
-    return next_rung(machine, observation.guest(machine.uid), view.swarm_id, spec.remediation.rung_seconds, elapsed)
+    if machine.member is None:
+        return NextRung(Rung.REPLACE) if Rung.REPLACE.value in spec.remediation.rungs else NextRung(None, wait=IDLE_SECONDS)
+    return next_rung(machine, observation.guest(machine.uid), view.swarm_id, spec.remediation, now)
 
 
 def _named(observation: ClusterObservation, annotation: str) -> frozenset[str]:

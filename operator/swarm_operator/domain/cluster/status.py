@@ -20,6 +20,8 @@ from swarm_operator.domain.cluster.volumes import VolumePlan
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import JOIN_TOKEN
 
+KEPT = "kept to be looked at: "
+"""Before the message of a preserved machine."""
 _MEMBER_PHASES = frozenset({MachinePhase.READY, MachinePhase.DOWN, MachinePhase.DRAINING})
 
 
@@ -87,6 +89,8 @@ def _phase(machine: Machine, observation: ClusterObservation, leaving: bool, rem
     server, record = machine.present, machine.record
     if machine.being_deleted and server is not None:
         return MachinePhase.DELETING
+    if machine.uid in remediation.preserved and not machine.joined:
+        return MachinePhase.PRESERVED
     if isinstance(machine.server, Unknown) and server is None:
         return record.phase if record is not None else MachinePhase.PENDING
     if server is None:
@@ -110,6 +114,9 @@ def _phase(machine: Machine, observation: ClusterObservation, leaving: bool, rem
 
 def _message(machine: Machine, phase: MachinePhase, remediation: Remediation, waiting_for: str) -> str:
     failure = remediation.failures.get(machine.uid)
+    if phase == MachinePhase.PRESERVED:
+        former = machine.record.message.removeprefix(KEPT) if machine.record is not None else ""
+        return KEPT + (failure.message if failure is not None else former)
     if failure is not None:
         return failure.message
     if phase == MachinePhase.FAILED:

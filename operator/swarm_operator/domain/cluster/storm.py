@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import RepairCount, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
+from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import Machine, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Unknown
@@ -27,6 +30,24 @@ class Storm:
     reason: Reason
     message: str
     blind: bool = False
+
+
+def out_of_retries(spec: SwarmClusterSpec, status: SwarmClusterStatus, now: datetime) -> Storm | None:
+    """Whether the retry budget of the cluster is spent: so many repairs that did not last have a cause that no repair removes."""
+    budget, repairs = spec.remediation.retry_budget, status.repairs
+    age = times.age(repairs.since, now)
+    if age is None or age >= budget.window_seconds or repairs.count < budget.per_cluster:
+        return None
+    text = f"{repairs.count} repairs and replacements since {repairs.since}, of at most {budget.per_cluster} within {budget.window_seconds} s"
+    return Storm(Reason.RETRY_BUDGET_EXHAUSTED, text)
+
+
+def count_repairs(spec: SwarmClusterSpec, status: SwarmClusterStatus, number: int, now: datetime) -> RepairCount:
+    """The account with `number` more repairs; a new window begins with the first repair after the old one's end."""
+    age = times.age(status.repairs.since, now)
+    if age is None or age >= spec.remediation.retry_budget.window_seconds:
+        return RepairCount(count=number, since=times.stamp(now)) if number else RepairCount()
+    return status.repairs.model_copy(update={"count": status.repairs.count + number})
 
 
 def find_storm(spec: SwarmClusterSpec, observation: ClusterObservation, machines: Sequence[Machine], unhealthy: Collection[str]) -> Storm | None:

@@ -120,7 +120,7 @@ def members(
     `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way."""
     kind = ConditionType.MEMBERS_UP_TO_DATE
     uids = {n.machine_uid: n for n in status.nodes}
-    short = [n for n in status.nodes if n.phase != MachinePhase.READY]
+    short = [n for n in status.nodes if n.phase not in (MachinePhase.READY, MachinePhase.PRESERVED)]
     if refused is not None:
         return of_unknown(kind, refused)
     for node in short:

@@ -30,7 +30,7 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     RemoveRouterInterface,
     RemoveRule,
 )
-from swarm_operator.domain.cluster.steps.servers import CreatePort, CreateServer, DeleteServer, EnsureFloatingIP, ExposeJoinToken, Repair
+from swarm_operator.domain.cluster.steps.servers import CreatePort, CreateServer, DeleteServer, EnsureFloatingIP, ExposeJoinToken, PreserveServer, Repair
 from swarm_operator.domain.cluster.steps.swarm import (
     ClearJoinMetadata,
     CreateOverlay,
@@ -96,6 +96,7 @@ __all__ = [
     "MarkRetained",
     "PinHostKeys",
     "PreloadImages",
+    "PreserveServer",
     "ReleaseCredentials",
     "RemoveFinalizer",
     "RemoveNode",

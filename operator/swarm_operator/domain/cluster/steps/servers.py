@@ -77,6 +77,21 @@ class DeleteServer(Step):
 
 
 @dataclass(frozen=True)
+class PreserveServer(Step):
+    """Tell that a failed machine's server is kept."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    touches_cloud: ClassVar[bool] = False
+    evidence: Known[Server]
+    machine_uid: str
+    because: str
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
+
+
+@dataclass(frozen=True)
 class EnsureFloatingIP(Step):
     """The floating IP of a machine's slot on its server's port; `floating_ip_id` is the one that exists already."""
 
