@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.cloud import CloudView
-from harness.kube import Kubectl, condition, eventually
+from harness.kube import Kubectl
 from harness.operator import Operator
 from integration.conftest import cluster_manifest
 
@@ -46,43 +46,3 @@ def test_the_subnet_named_is_the_one_used_and_no_port_is_left(kubectl: Kubectl, 
     assert cloud.leftovers(uid) == []
     left = [p for p in cloud.connection.network.ports(network_id=two_subnets.id) if not p.device_owner.startswith("network:")]
     assert left == []
-
-
-def test_a_sweep_deletes_what_is_ours_and_useless_and_nothing_else(kubectl: Kubectl, swarm: str, cloud: CloudView) -> None:
-    """A port, a floating IP and a volume with the cluster's UID are named and then deleted; a server of the same name as ours, a port and a volume without it stay."""
-    nova, neutron, cinder = cloud.connection.compute, cloud.connection.network, cloud.connection.block_storage
-    cluster = kubectl.get("swarmcluster", swarm)
-    uid, network = cluster["metadata"]["uid"], cluster["status"]["infrastructure"]["networkID"]
-    mark = f"swarmops cluster={uid} part=left-over name={swarm}"
-    port = neutron.create_port(network_id=network, description=mark)
-    address = neutron.create_ip(floating_network_id=neutron.find_network("public").id, description=mark)
-    volume = cinder.create_volume(size=1, name="left-over", metadata={"swarmops-cluster-uid": uid})
-    foreign_port = neutron.create_port(network_id=neutron.find_network("lab-net").id, name="left-over")
-    foreign_volume = cinder.create_volume(size=1, name="left-over")
-    ours = nova.get_server(cluster["status"]["nodes"][-1]["serverID"])
-    image = cloud.connection.image.find_image("debian-12-docker").id
-    foreign = nova.create_server(name=ours.name, flavor_id=nova.find_flavor("m1.small").id, image_id=image, networks=[{"uuid": foreign_port.network_id}])
-    try:
-        kubectl("patch", "swarmcluster", swarm, "--type=merge", "-p", '{"spec":{"orphans":"Delete","orphanGraceSeconds":5}}')
-        seen = eventually(lambda: (found := kubectl.get("swarmcluster", swarm)["status"].get("orphans")) and found, within=60, every=0.5, what="orphans named")
-        assert {o["id"] for o in seen} == {port.id, address.id, volume.id}
-        eventually(
-            lambda: not ({port.id, address.id, volume.id} & ids(cloud)) and condition(kubectl.get("swarmcluster", swarm), "OrphansFound")["status"] == "False",
-            within=60,
-            what="orphans deleted",
-        )
-        assert {foreign_port.id, foreign_volume.id, foreign.id, ours.id} <= ids(cloud)
-        assert condition(kubectl.get("swarmcluster", swarm), "Ready")["status"] == "True"
-    finally:
-        kubectl("patch", "swarmcluster", swarm, "--type=merge", "-p", '{"spec":{"orphans":"Report"}}')
-        nova.delete_server(foreign)
-        neutron.delete_port(foreign_port)
-        cinder.delete_volume(foreign_volume)
-        nova.wait_for_delete(foreign, wait=60)
-
-
-def ids(cloud: CloudView) -> set[str]:
-    """Ids of servers, ports, floating IPs and volumes."""
-    network = cloud.connection.network
-    listings = (cloud.connection.compute.servers(), network.ports(), network.ips(), cloud.connection.block_storage.volumes())
-    return {item.id for items in listings for item in items}

@@ -9,19 +9,23 @@ import pytest
 from simulator import Crash, World, drive
 from simulator.world import UID
 from swarm_operator.domain import times
-from swarm_operator.domain.cloud import FloatingIP, Port, SecurityGroup, ServerRequest, Volume
+from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, ServerRequest, Subnet, Volume
 from swarm_operator.domain.ownership import CLUSTER_UID, description
 from swarm_operator.engine.outcome import Outcome
 
 
 def leak(world: World) -> None:
-    """A port, a floating IP, a group and a volume of ours that serve nothing; beside them the like of somebody else."""
+    """One of each kind of ours that serves nothing; beside them the like of somebody else."""
     cloud = world.cloud
     for owner, tag in ((UID, "ours"), ("f0000000-0000-0000-0000-000000000000", "foreign")):
         text = description(owner, "demo", "left")
         cloud.ports[f"port-{tag}"] = Port(f"port-{tag}", "elsewhere", "", "", (), text)
         cloud.floating_ips[f"fip-{tag}"] = FloatingIP(f"fip-{tag}", "198.51.100.250", None, text)
         cloud.groups[f"group-{tag}"] = SecurityGroup(f"group-{tag}", "swarm-demo", text)
+        cloud.networks[f"network-{tag}"] = Network(f"network-{tag}", "swarm-demo", text)
+        cloud.subnets[f"subnet-{tag}"] = Subnet(f"subnet-{tag}", "swarm-demo", text, f"network-{tag}", "10.99.0.0/24")
+        cloud.routers[f"router-{tag}"] = Router(f"router-{tag}", "swarm-demo", text, None)
+        cloud.keypairs[f"swarmops-{owner}-old"] = KeyPair(f"swarmops-{owner}-old", "ssh-ed25519 AAAA")
     cloud.volumes["volume-ours"] = Volume("volume-ours", "old", "available")
 
 
@@ -29,8 +33,8 @@ def orphans(world: World) -> list[str]:
     return sorted(o.id for o in world.status.orphans)
 
 
-OURS = ["fip-ours", "group-ours", "port-ours", "volume-ours"]
-FOREIGN = {"fip-foreign", "group-foreign", "port-foreign"}
+OURS = ["fip-ours", "group-ours", "network-ours", "port-ours", "router-ours", "subnet-ours", f"swarmops-{UID}-old", "volume-ours"]
+FOREIGN = {f"{kind}-foreign" for kind in ("fip", "group", "network", "port", "router", "subnet")} | {"swarmops-f0000000-0000-0000-0000-000000000000-old"}
 
 
 def leaked(**spec: object) -> World:
@@ -47,13 +51,13 @@ def test_they_are_named_and_left_alone_unless_asked() -> None:
     assert world.condition("OrphansFound") == ("True", "OrphansFound")
     assert "port port-ours" in world.message("OrphansFound")
     assert world.condition("Ready")[0] == "True", "they take nothing from the swarm"
-    assert len([e for e in world.objects.events if "OrphansFound" in str(e)]) == 4
+    assert len([e for e in world.objects.events if "OrphansFound" in str(e)]) == len(OURS)
     for _ in range(20):
         controller.reconcile(next(iter(world.objects.resources)))
         world.clock.advance(60)
     assert orphans(world) == OURS
     assert {*OURS, *FOREIGN} <= set(world.cloud.leftovers())
-    assert len([e for e in world.objects.events if "OrphansFound" in str(e)]) == 4, "one Event for each, once"
+    assert len([e for e in world.objects.events if "OrphansFound" in str(e)]) == len(OURS), "one Event for each, once"
 
 
 def test_they_are_deleted_after_the_grace_and_foreign_ones_stay() -> None:
@@ -159,3 +163,28 @@ def test_a_volume_that_takes_its_time_to_go_is_waited_for() -> None:
     assert world.resource is not None
     del world.cloud.volumes["volume-ours"]
     drive(world, lambda: world.resource is None, controller)
+
+
+def test_a_router_with_an_interface_is_named_and_never_deleted() -> None:
+    world = leaked(orphans="Delete")
+    world.cloud.routers["router-ours"] = replace(world.cloud.routers["router-ours"], subnet_ids=("subnet-foreign",))
+    controller = world.controller()
+    drive(world, lambda: orphans(world) == ["router-ours"], controller, limit=200)
+    for _ in range(10):
+        controller.reconcile(next(iter(world.objects.resources)))
+        world.clock.advance(60)
+    assert orphans(world) == ["router-ours"] and "router-ours" in world.cloud.routers
+
+
+def test_what_the_cluster_uses_is_no_orphan_whatever_its_description_says() -> None:
+    """Its own network, made by it, named as an existing one after status was lost and the spec changed: in use all the same."""
+    world = leaked(orphans="Delete")
+    drive(world, lambda: orphans(world) == [], limit=800)
+    network = world.status.infrastructure.network_id
+    assert network is not None
+    world.edit(network={"existing": {"network": {"id": network}}, "external": {"name": "public"}})
+    drive(world, lambda: world.ready)
+    for _ in range(10):
+        world.controller().reconcile(next(iter(world.objects.resources)))
+        world.clock.advance(60)
+    assert network in world.cloud.networks and network not in orphans(world)

@@ -31,7 +31,7 @@ from swarm_operator.domain.cloud import (
     VolumeRequest,
 )
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.ownership import CLUSTER_UID, part_of
+from swarm_operator.domain.ownership import CLUSTER_UID, is_own_keypair, part_of
 from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, Usage
 
 if TYPE_CHECKING:
@@ -159,6 +159,8 @@ class SimCloud(SimImages):
         name = str(ref) if ref is not None else "the external network"
         if ref is not None and (ref.name in self.missing or ref.id in self.missing):
             raise ExternalError(ErrorKind.NOT_FOUND, "openstack", f"no {kind} with {name}", reason=Reason.REFERENCE_NOT_FOUND)
+        if ref is not None and ref.id in self.networks:
+            return ref.id
         return f"{kind}:{ref.name or ref.id}" if ref is not None else "external"
 
     def _server(self, server: SimServer) -> Server:
@@ -175,7 +177,6 @@ class SimCloud(SimImages):
             fault=server.fail_with if status == "ERROR" else None,
             fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
-            image_id=server.request.image_id,
             availability_zone=server.request.availability_zone,
         )
 
@@ -273,6 +274,9 @@ class SimCloud(SimImages):
         if not self.booted(server):
             return "booting\n"
         return f"-----BEGIN SSH HOST KEY KEYS-----\n{self.world.guests[server_id].host_key}\n-----END SSH HOST KEY KEYS-----\n"
+
+    def list_owned_keypairs(self, cluster_uid: str) -> tuple[KeyPair, ...]:
+        return tuple(k for k in self.keypairs.values() if is_own_keypair(k.name, cluster_uid))
 
     def get_keypair(self, name: str) -> KeyPair | None:
         return self.keypairs.get(name)

@@ -139,14 +139,14 @@ class DeletionStatus(ApiModel):
     )
 
 
-OrphanKind = Literal["server", "port", "floating-ip", "security-group", "volume", "image"]
+OrphanKind = Literal["server", "port", "floating-ip", "router", "subnet", "network", "security-group", "key-pair", "volume", "image"]
 
 
 class OrphanStatus(ApiModel):
     """An object in the cloud that carries the cluster's UID and serves no part of it."""
 
     kind: OrphanKind = Field(description="What it is.")
-    id: Annotated[str, Field(max_length=64)] = Field(description="Its id in OpenStack.")
+    id: Annotated[str, Field(max_length=255)] = Field(description="Its id in OpenStack; of a key pair its name.")
     name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, address or purpose, as far as it has one.")
     first_seen: str = Field(description="When it was first seen.", json_schema_extra={"format": "date-time"})
 

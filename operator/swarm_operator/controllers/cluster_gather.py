@@ -235,8 +235,16 @@ class Gatherer:
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
             images=self._images(cloud) if self._status.swarm_id is not None or images.unsettled(self._spec, self._status) else NOT_LOOKED_AT,
+            keypairs=self._quietly(lambda: cloud.list_owned_keypairs(uid)) if self._status.swarm_id is not None else NOT_LOOKED_AT,
             project_fresh=True,
         )
+
+    def _quietly(self, call: Callable[[], T]) -> Fact[T]:
+        """What no reconcile fails on: it only serves to find what is left over."""
+        try:
+            return Known(call())
+        except ExternalError as error:
+            return Unknown(error.reason, error.message)
 
     def _volumes(self, cloud: Cloud) -> Fact[tuple[Volume, ...]]:
         """Not through `_read` where nothing of the spec needs Cinder: a cloud without it is none to fail on."""
@@ -269,7 +277,7 @@ class Gatherer:
         networking = self._read(lambda: cloud.list_owned_networking(uid))
         keypair = self._read(lambda: cloud.get_keypair(keypair_name(uid)))
         ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
-        observation = replace(observation, networking=networking, keypair=keypair)
+        observation = replace(observation, networking=networking, keypair=keypair, keypairs=self._quietly(lambda: cloud.list_owned_keypairs(uid)))
         no_server = isinstance(servers, Known) and all(s.status in GONE_STATUSES for s in servers.value)
         if no_server and isinstance(networking, Known) and networking.value.networks:
             ids = [n.id for n in networking.value.networks]

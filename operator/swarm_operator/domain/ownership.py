@@ -165,6 +165,11 @@ def keypair_name(cluster_uid: str) -> str:
     return f"swarmops-{cluster_uid}"
 
 
+def is_own_keypair(name: str, cluster_uid: str) -> bool:
+    """Whether a Nova key pair's name says that it is the cluster's: the managed one, or one with a suffix to that name."""
+    return name == keypair_name(cluster_uid) or name.startswith(keypair_name(cluster_uid) + "-")
+
+
 def object_name(cluster_name: str, cluster_uid: str) -> str:
     """Display name of networks, groups and routers: readable, and distinct among clusters of equal name."""
     return f"swarm-{cluster_name}-{cluster_uid[:8]}"[:255]

@@ -72,6 +72,9 @@ class Cloud(Protocol):
     def console_output(self, server_id: str) -> str:
         """The console log, as far as Nova keeps it."""
 
+    def list_owned_keypairs(self, cluster_uid: str) -> tuple[KeyPair, ...]:
+        """Those of our user whose name says that they are the cluster's (`ownership.is_own_keypair`)."""
+
     def get_keypair(self, name: str) -> KeyPair | None: ...
     def create_keypair(self, name: str, public_key: str) -> None: ...
     def delete_keypair(self, name: str) -> None: ...

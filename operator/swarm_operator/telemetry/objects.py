@@ -2,7 +2,7 @@
 
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
-Budget: at most 28 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (48 if one had machines in all twenty and orphans of
+Budget: at most 28 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (52 if one had machines in all twenty and orphans of
 all kinds), and 14 for a SwarmService: six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
 

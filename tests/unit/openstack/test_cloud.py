@@ -329,3 +329,17 @@ def test_usage_of_quotas(fake: Any, cloud: OpenStackCloud) -> None:
     assert cloud.get_network_usage() == {"ports": Usage(6, 6), "floating IPs": Usage(0, None)}
     assert cloud.get_flavor_size("f") == cloud.get_flavor_size("f") == FlavorSize(2, 4096)
     assert len(fake.asked("GET", f"{NOVA}/flavors/f")) == 1
+
+
+def test_key_pairs_of_a_cluster_are_known_by_their_name(fake: Any, cloud: OpenStackCloud) -> None:
+    uid = "11111111-2222-3333-4444-555555555555"
+    names = (f"swarmops-{uid}", f"swarmops-{uid}-old", f"swarmops-{uid}0", "swarmops-other", "mine")
+    fake.on("GET", f"{NOVA}/os-keypairs", Answer(200, {"keypairs": [{"keypair": {"name": n, "public_key": "ssh-ed25519 A"}} for n in names]}))
+    assert [k.name for k in cloud.list_owned_keypairs(uid)] == list(names[:2])
+
+
+def test_rebuild(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NOVA}/servers/s1/action", Answer(202, None))
+    cloud.rebuild_server("s1", "image")
+    (sent,) = fake.asked("POST", f"{NOVA}/servers/s1/action")
+    assert sent.body == {"rebuild": {"imageRef": "image"}}

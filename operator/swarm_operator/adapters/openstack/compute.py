@@ -13,7 +13,7 @@ from swarm_operator.adapters.openstack.session import ApiSession, Json
 from swarm_operator.adapters.openstack.sharedlist import SharedList
 from swarm_operator.domain.cloud import KeyPair, RootVolume, Server, ServerRequest
 from swarm_operator.domain.errors import ErrorKind
-from swarm_operator.domain.ownership import CLUSTER_UID
+from swarm_operator.domain.ownership import CLUSTER_UID, is_own_keypair
 
 BASE: Final = "2.1"
 LISTING: Final = "2.69"
@@ -126,6 +126,12 @@ class ComputeCalls:
             "POST", f"/servers/{_segment(server_id)}/action", "server.console", f"read console of server {server_id}", Effect.READ, {"os-getConsoleOutput": {}}
         )
         return str(body.get("output") or "")
+
+    def list_owned_keypairs(self, cluster_uid: str) -> tuple[KeyPair, ...]:
+        """See `ports.compute.Cloud`."""
+        items = self._api.list_all("compute", "/os-keypairs", "keypairs", operation="compute.keypair.list", what="list key pairs", microversion=BASE)
+        found = (convert.key_pair(item["keypair"]) for item in items)
+        return tuple(k for k in found if is_own_keypair(k.name, cluster_uid))
 
     def get_keypair(self, name: str) -> KeyPair | None:
         """The key pair of that name, or None."""

@@ -68,7 +68,11 @@ def _remove(action: Action, step: s.Step) -> None:
                 "server": cloud.delete_server,
                 "port": cloud.delete_port,
                 "floating-ip": cloud.delete_floating_ip,
+                "router": cloud.delete_router,
+                "subnet": cloud.delete_subnet,
+                "network": cloud.delete_network,
                 "security-group": cloud.delete_security_group,
+                "key-pair": cloud.delete_keypair,
                 "volume": cloud.delete_volume,
                 "image": cloud.delete_image,
             }

@@ -92,6 +92,9 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     steps = (*steps, *_images(observation.uid, observation.images.value))
     if observation.keypair.value is not None:
         steps = (*steps, DeleteKeyPair(Known(observation.keypair.value.name)))
+    if isinstance(observation.keypairs, Known):
+        known = observation.keypair.value.name if observation.keypair.value is not None else None
+        steps = (*steps, *(DeleteKeyPair(Known(k.name)) for k in observation.keypairs.value if k.name != known))
     if obstacle is not None:
         return _plan(spec, observation, status, now, steps, blocked=obstacle, failure=obstacle.reason)
     if volumes.unknown is not None:

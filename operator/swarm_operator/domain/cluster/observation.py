@@ -88,6 +88,8 @@ class ClusterObservation:
     """Those whose metadata names the cluster."""
     images: Fact[tuple[Image, ...]] = NOT_LOOKED_AT
     """Those whose properties name the cluster."""
+    keypairs: Fact[tuple[KeyPair, ...]] = NOT_LOOKED_AT
+    """Those whose name says that they are the cluster's."""
     project_fresh: bool = False
     """`networking` and `volumes` were read for this reconcile, not remembered."""
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -1,12 +1,13 @@
 """Objects in the cloud that carry this cluster's UID and serve no part of it: reported, and with `spec.orphans: Delete` deleted.
 
-Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of slots, one data volume for each name and slot, one network, subnet, router and
-security group. What is left here are other volumes, and objects whose description or metadata names a part that does not exist, or one that the spec now takes from elsewhere.
+Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of slots, one data volume for each name and slot, one network, subnet, router, security
+group and key pair. What is left here are other volumes, and objects whose description, metadata or name gives a part that does not exist, or one that the spec now takes from elsewhere.
 An object is deleted only when status has named it for the grace and a complete fresh listing shows it again: two sightings, and a lost status starts anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,16 +16,19 @@ from swarm_operator.api.cluster_status import OrphanKind, OrphanStatus, SwarmClu
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
+from swarm_operator.domain.cloud import Network, OwnedNetworking, Router, SecurityGroup, Subnet
 from swarm_operator.domain.cluster.images import serves_nothing
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.cluster.volumes import serves
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, machine_of, part_of, part_of_image
+from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, keypair_name, machine_of, part_of, part_of_image
 
 MOST = 100
 """Orphans that status names; further ones come when these are gone."""
+_ORDER: tuple[OrphanKind, ...] = ("server", "floating-ip", "port", "router", "subnet", "network", "security-group", "volume", "image", "key-pair")
+"""Of the deletes: what hangs on another goes first."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,19 @@ class Orphans:
 
 def find_orphans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> Orphans:
     """What there is, and deletes of those that are due. Where a listing is missing, what status knows of its kinds stays as it was, and nothing is deleted of them."""
-    looked, seen = _present(spec, observation)
+    looked, seen = _present(spec, status, observation)
     known = {(o.kind, o.id): o for o in status.orphans}
     found = [o for o in status.orphans if o.kind not in looked]
+    busy = _busy_routers(observation)
     for kind, identity, name in seen:
         found.append(known.get((kind, identity)) or OrphanStatus(kind=kind, id=identity, name=name[:255], first_seen=times.stamp(now)))
     found = sorted(found, key=lambda o: (o.kind, o.id))[:MOST]
     steps: list[Step] = []
     waits: list[float] = []
     if spec.orphans == "Delete":
-        for orphan in found:
+        for orphan in sorted(found, key=lambda o: _ORDER.index(o.kind)):
+            if orphan.id in busy:
+                continue
             left = spec.orphan_grace_seconds - (times.age(orphan.first_seen, now) or 0.0)
             if left > 0:
                 waits.append(left)
@@ -62,7 +69,34 @@ def overdue(spec: SwarmClusterSpec, status: SwarmClusterStatus, now: datetime) -
     return spec.orphans == "Delete" and any((times.age(o.first_seen, now) or 0.0) >= spec.orphan_grace_seconds for o in status.orphans)
 
 
-def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[set[OrphanKind], list[tuple[OrphanKind, str, str]]]:
+def _busy_routers(observation: ClusterObservation) -> frozenset[str]:
+    """Ids of routers that somebody's subnet hangs on: named, and never deleted."""
+    networking = observation.networking
+    return frozenset(r.id for r in networking.value.routers if r.subnet_ids) if isinstance(networking, Known) else frozenset()
+
+
+def _whole(spec: SwarmClusterSpec, status: SwarmClusterStatus, uid: str, networking: OwnedNetworking) -> list[tuple[OrphanKind, str, str]]:
+    """Of the objects that a cluster has one of: those of another part, and those that the spec takes from elsewhere. What status says is in use never counts."""
+    used = status.infrastructure
+    adopted, groups = spec.network.existing is not None, spec.security_groups.existing is not None
+    in_use = {used.network_id, used.subnet_id, used.router_id, *used.security_group_ids}
+    in_use |= {s.id for s in networking.subnets if s.network_id in in_use and part_of(s.description, uid) == "subnet"}
+    in_use |= {r.id for r in networking.routers if set(r.subnet_ids) & in_use}
+    listings: tuple[tuple[OrphanKind, bool, Sequence[Network | Subnet | Router | SecurityGroup]], ...] = (
+        ("network", adopted, networking.networks),
+        ("subnet", adopted, networking.subnets),
+        ("router", adopted, networking.routers),
+        ("security-group", groups, networking.security_groups),
+    )
+    return [
+        (kind, item.id, item.name)
+        for kind, elsewhere, items in listings
+        for item in items
+        if (elsewhere or part_of(item.description, uid) != kind) and item.id not in in_use
+    ]
+
+
+def _present(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation) -> tuple[set[OrphanKind], list[tuple[OrphanKind, str, str]]]:
     """Kinds that were listed, and (kind, id, name) of what of them serves nothing."""
     uid = observation.uid
     looked: set[OrphanKind] = set()
@@ -73,7 +107,7 @@ def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[s
             ("server", s.id, s.name) for s in observation.servers.value if machine_of(s.metadata, uid) is None and s.status not in ("DELETED", "SOFT_DELETED")
         ]
     if isinstance(observation.networking, Known):
-        looked |= {"floating-ip", "security-group"}
+        looked |= {"floating-ip", "network", "router", "security-group", "subnet"}
         networking = observation.networking.value
         if isinstance(observation.servers, Known):
             looked.add("port")
@@ -86,15 +120,17 @@ def _present(spec: SwarmClusterSpec, observation: ClusterObservation) -> tuple[s
             part = part_of(address.description, uid) or ""
             if not part.startswith(FLOATING_IP_PART):
                 seen.append(("floating-ip", address.id, address.address))
-        for group in networking.security_groups:
-            if part_of(group.description, uid) != "security-group" or spec.security_groups.existing is not None:
-                seen.append(("security-group", group.id, group.name))
+        seen += _whole(spec, status, uid, networking)
     if isinstance(observation.volumes, Known):
         looked.add("volume")
         seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting" and not serves(observation, v)]
     if isinstance(observation.images, Known):
         looked.add("image")
         seen += [("image", i.id, i.name) for i in observation.images.value if serves_nothing(part_of_image(i.properties, uid))]
+    if isinstance(observation.keypairs, Known):
+        looked.add("key-pair")
+        ours = keypair_name(uid) if spec.ssh.key_name is None else spec.ssh.key_name
+        seen += [("key-pair", k.name, k.name) for k in observation.keypairs.value if k.name != ours]
     return looked, seen
 
 
