@@ -103,3 +103,26 @@ def test_a_paused_update_stays_paused_or_is_continued_so_often(running: Running)
     running.apply({**good, **BROKEN, "rollbackTo": {"revision": 1}})
     running.wait("Ready", "True", 60)
     assert len(running.running()) == 3
+
+
+def test_a_job_by_the_clock_runs_once_a_minute_and_an_edit_waits(running: Running) -> None:
+    job = {"image": "task:1", "command": ["/bin/busybox", "true"], "mode": "replicated-job", "restartPolicy": {"condition": "none"}}
+    timed = {**job, "schedule": {"cron": "* * * * *"}}
+    before = running.engine.updates()
+    running.apply(timed)
+    until(lambda: running.condition("Ready")["reason"] == "Scheduled", 10, "it waits for its time")
+    until(lambda: running.condition("Available")["reason"] == "JobCompleted", 90, "the first run")
+    live = running.live()
+    first = live["Spec"]["Labels"]["io.swarmops.scheduled-at"]
+    assert live.get("JobStatus", {}).get("JobIteration", {}).get("Index", 0) == 0
+    running.apply({**timed, "env": [{"name": "V", "value": "2"}]})
+    until(lambda: running.condition("Applied")["reason"] == "Scheduled", 10, "the edit waits")
+    assert running.engine.updates() == before
+    until(lambda: running.live()["Spec"]["Labels"]["io.swarmops.scheduled-at"] > first, 70, "the second run")
+    until(lambda: running.condition("Available")["reason"] == "JobCompleted", 30, "the second run is done")
+    assert running.engine.updates() == before + 1
+    live = running.live()
+    assert live["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["V=2"]
+    assert live["JobStatus"]["JobIteration"]["Index"] > 0
+    done = [t for t in running.session.swarm.list_tasks(live["ID"]) if t["Status"]["State"] == "complete"]
+    assert len(done) == 2, "one task for each run"

@@ -122,6 +122,8 @@ class Reason(StrEnum):
     TASKS_RUNNING = "TasksRunning", "As many tasks run as declared, and have done so for the monitor time."
     JOB_RUNNING = "JobRunning", "Tasks of a job are still to complete."
     JOB_COMPLETED = "JobCompleted", "All tasks of the job's present run have completed."
+    SCHEDULED = "Scheduled", "The job waits for its time; an edit is written with the next run, since writing it would run the job."
+    RUN_SKIPPED = "RunSkipped", "A scheduled run was not started; the message says why."
     NO_ELIGIBLE_NODE = "NoEligibleNode", "No ready, active node satisfies the placement."
     PLACEMENT_INFEASIBLE = (
         "PlacementInfeasible",

@@ -23,6 +23,7 @@ from swarm_operator.api.container import (
 )
 from swarm_operator.api.history import PausedUpdate, RevisionStatus, RollbackTo
 from swarm_operator.api.materials import ConfigFile, EnvSource, ImagePolicy, ImagePullSecret, ImageStatus, MaterialStatus, Platform, SecretFile
+from swarm_operator.api.schedule import JobSchedule, ScheduleStatus
 
 
 class ClusterRef(ApiModel):
@@ -167,6 +168,7 @@ class SwarmServiceSpec(ApiModel):
                 fieldPath=".placement.maxReplicas",
             ),
             cel("!has(self.job) || self.mode in ['replicated-job', 'global-job']", "`job` must be set with a job mode only", fieldPath=".job"),
+            cel("!has(self.schedule) || self.mode in ['replicated-job', 'global-job']", "`schedule` must be set with a job mode only", fieldPath=".schedule"),
             cel(
                 "!has(self.job) || self.mode != 'global-job' || (self.job.completions == 1 && !has(self.job.maxConcurrent))",
                 "`job.completions` and `job.maxConcurrent` must not be set with mode `global-job`",
@@ -241,6 +243,7 @@ class SwarmServiceSpec(ApiModel):
         "global-job: once on every eligible node.",
     )
     job: JobSpec | None = Field(default=None, description="With a job mode: how often, how many at a time, and which run.")
+    schedule: JobSchedule | None = Field(default=None, description="With a job mode: runs the job by the clock, and only then.")
     groups: list[Word] = Field(default_factory=list, max_length=64, description="Further groups of the processes.", json_schema_extra={LIST_TYPE: "set"})
     host_aliases: list[HostAlias] = Field(default_factory=list, max_length=128, description="Entries of /etc/hosts.", json_schema_extra={LIST_TYPE: "atomic"})
     init: bool | None = Field(default=None, description="Run an init process as PID 1; the engine's setting when absent.")
@@ -384,6 +387,7 @@ class SwarmServiceStatus(ApiModel):
         description="Label selector for the scale subresource: a HorizontalPodAutoscaler refuses to work without one. It selects no Pod, for there are none.",
     )
     ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={LIST_TYPE: "atomic"})
+    schedule: ScheduleStatus | None = Field(default=None, description="What became of the schedule.")
     endpoints: list[Endpoint] = Field(
         default_factory=list, max_length=64, description="Where the ports answer; the first 64.", json_schema_extra={LIST_TYPE: "atomic"}
     )

@@ -21,6 +21,7 @@ from swarm_operator.api.image_validation import image_problems
 from swarm_operator.api.materials import ConfigFile, SecretFile
 from swarm_operator.api.network import DEFAULT_CIDR, NetworkSpec
 from swarm_operator.api.parse import Problem
+from swarm_operator.api.schedule import schedule_problem
 from swarm_operator.api.service import SwarmServiceSpec
 from swarm_operator.api.swarm import SwarmSpec
 
@@ -65,7 +66,14 @@ def validate_service(spec: SwarmServiceSpec) -> list[Problem]:
         *_files("secrets", _targets(spec.secrets)),
         *_constraints(spec.placement.constraints),
         *container_problems(spec),
+        *_schedule(spec),
     ]
+
+
+def _schedule(spec: SwarmServiceSpec) -> Iterator[Problem]:
+    found = schedule_problem(spec.schedule) if spec.schedule is not None else None
+    if found is not None:
+        yield Problem(f"spec.schedule.{found[0]}", found[1])
 
 
 def _cidr(field: str, text: str) -> IPv4 | Problem:

@@ -98,7 +98,7 @@ def hang(handler: Handler) -> None:
 @pytest.mark.parametrize(
     ("status", "message", "method", "kind", "reason"),
     [
-        (500, "rpc error: code = Unknown desc = update out of sequence", "POST", ErrorKind.CONFLICT, Reason.PROGRESSING),
+        (500, "rpc error: code = Unknown desc = update out of sequence", "POST", ErrorKind.CONFLICT, Reason.CONFLICT),
         (
             409,
             "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service a already exists",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from swarm_operator.domain.ownership import SERVICE_LABEL_RESTARTED
+from swarm_operator.domain.ownership import SERVICE_LABEL_RESTARTED, SERVICE_LABEL_SCHEDULED
 from swarm_operator.domain.service.canonical import Canon, Raw
 from swarm_operator.domain.service.leaves import LEAVES, Leaf
 from swarm_operator.domain.service.render import Desired, Json
@@ -80,9 +80,11 @@ def compare(desired: Desired, live: Json, applied_labels: Iterable[str] = ()) ->
         if _differs(leaf, desired, live)
     ]
     put, drop = _label_changes(desired, live, applied_labels)
-    changes += [Change("labels", f"labels[{key}]", False) for key in sorted({*put, *drop} - {SERVICE_LABEL_RESTARTED})]
+    changes += [Change("labels", f"labels[{key}]", False) for key in sorted({*put, *drop} - {SERVICE_LABEL_RESTARTED, SERVICE_LABEL_SCHEDULED})]
     if SERVICE_LABEL_RESTARTED in put:
         changes.append(Change("restartedAt", f"restart asked for: {put[SERVICE_LABEL_RESTARTED]}", True))
+    if SERVICE_LABEL_SCHEDULED in put:
+        changes.append(Change("schedule", f"run of {put[SERVICE_LABEL_SCHEDULED]}", True))
     return Diff(tuple(changes), None if mode == desired.mode else mode)
 
 

@@ -43,7 +43,8 @@ MOST_FAILING = 16
 @dataclass(frozen=True)
 class Convergence:
     """Tasks wanted and running. `full`: as many run as are wanted. `task_ids`: those that count as running, so that a replaced one shows. `crashed`: some task of the
-    present spec has ended in failure. Of a `job` (the mode), `running` and `task_ids` are the tasks of its present run that have ended well, `active` those that run.
+    present spec has ended in failure. Of a `job` (the mode), `running` and `task_ids` are the tasks of its present run that have ended well, `active` those that run,
+    `unfinished` those that run or are still to.
     `room`: how many tasks of a replicated service placement lets run at most, 0 where no node is eligible; None for no limit, or where that can't be judged."""
 
     desired: int
@@ -56,6 +57,7 @@ class Convergence:
     job: bool = False
     active: int = 0
     room: int | None = None
+    unfinished: int = 0
 
 
 def measure(service: LiveService, view: SwarmView, current: Iterable[Json], history: Iterable[Json] = ()) -> Convergence:
@@ -110,6 +112,7 @@ def _job(service: LiveService, view: SwarmView, tasks: Iterable[Json], history: 
     key = "NodeID" if everywhere else "Slot"
     complete = {str(t.get(key) or "0"): str(t["ID"]) for t in run if _state(t) == "complete"}
     active = sum(1 for t in run if _state(t) == "running")
+    unfinished = sum(1 for t in run if _RANK[_state(t)] < _RANK["complete"] and _desired(t) <= _RANK["complete"])
     crashed = any(_state(t) in ("failed", "rejected") for t in run)
     failing, ids = digest([*run, *history], view), frozenset(complete.values())
     if everywhere:
@@ -117,12 +120,14 @@ def _job(service: LiveService, view: SwarmView, tasks: Iterable[Json], history: 
         given = {str(t.get("NodeID") or "") for t in run} - {""}
         # Nodes that came later are not part of the run: those that were given a task are, and before any was, those that should be.
         wanted = given if given or not judged else {node.id for node in nodes}
-        return Convergence(len(wanted), len(complete), bool(wanted) and wanted <= complete.keys(), ids, failing, crashed, not wanted, True, active)
+        return Convergence(
+            len(wanted), len(complete), bool(wanted) and wanted <= complete.keys(), ids, failing, crashed, not wanted, True, active, unfinished=unfinished
+        )
     mode = (service.spec.get("Mode") or {}).get("ReplicatedJob") or {}
     concurrent = mode.get("MaxConcurrent")
     total = mode.get("TotalCompletions")
     desired = int(total if total is not None else 1 if concurrent is None else concurrent)
-    return Convergence(desired, len(complete), len(complete) >= desired, ids, failing, crashed, False, True, active)
+    return Convergence(desired, len(complete), len(complete) >= desired, ids, failing, crashed, False, True, active, unfinished=unfinished)
 
 
 def digest(tasks: Iterable[Json], view: SwarmView) -> tuple[FailingTask, ...]:

@@ -13,6 +13,7 @@ from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.service import SwarmServiceStatus
 from swarm_operator.domain.facts import Fact, Unknown
+from swarm_operator.domain.ownership import SERVICE_LABEL_RESTARTED, SERVICE_LABEL_SCHEDULED
 from swarm_operator.domain.service.compare import Diff, compare, creation, is_job, patch
 from swarm_operator.domain.service.contest import contest
 from swarm_operator.domain.service.convergence import Convergence, measure
@@ -22,8 +23,9 @@ from swarm_operator.domain.service.gating import unsupported
 from swarm_operator.domain.service.inputs import Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
 from swarm_operator.domain.service.materials import MaterialProblem, with_ids
-from swarm_operator.domain.service.render import Desired, NetworksMissing, render, resolve_networks
+from swarm_operator.domain.service.render import Desired, NetworksMissing, Owner, render, resolve_networks
 from swarm_operator.domain.service.reports import REACHABLE, finish, unreachable
+from swarm_operator.domain.service.schedule import Look, consult
 from swarm_operator.domain.service.settle import settle
 from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, was, yes
 from swarm_operator.engine.clock import rfc3339
@@ -44,6 +46,8 @@ class _Decision:
         self._spec, self._previous = subject.spec, subject.status
         self._digest = ""
         self._supplies: Supplies | None = None
+        self._look: Look | None = None
+        self._run_now = False
 
     def plan(self) -> ServicePlan:
         if (problem := self._subject.problem) is not None:
@@ -60,7 +64,7 @@ class _Decision:
             problem = no(lacking.reason, lacking.message)
             news = () if self._told(problem) else (Announcement(lacking.reason, lacking.message, True),)
             return self._end(self._blocked(problem, self._available(), stalled=lacking.lasting), self._observe(), requeue=10.0, seen=news)
-        desired = render(self._spec, self._subject.owner, networks, supplies.context())
+        desired = render(self._spec, self._consulted(), networks, supplies.context())
         self._digest = desired.digest
         if (text := unsupported(desired, self._observed.view.engine_api_version)) is not None:
             lacking_field = no(Reason.UNSUPPORTED_FIELD, text)
@@ -73,10 +77,54 @@ class _Decision:
                 problem = no(Reason.NAME_CONFLICT, f"a service named {other.name!r} exists and is not ours" + (f" but of {owner}" if owner else ""))
                 return self._end(self._blocked(problem, UNJUDGED, stalled=True), self._previous, requeue=60.0)
             own, adopting = other, True
+        if self._look is not None and not self._run_now:
+            return self._between_runs(desired, None if adopting else own, self._look)
         if own is None:
             return self._create(desired)
         diff = compare(desired, own.spec, self._previous.applied_labels)
         return self._change(desired, own, diff, adopting) if diff else self._settled(desired, own)
+
+    # -- by the clock
+
+    def _consulted(self) -> Owner:
+        """The owner with the time of the run that is due, or of the last one."""
+        owner, own = self._subject.owner, self._observed.own
+        if self._spec.schedule is None:
+            return owner
+        last = own.labels.get(SERVICE_LABEL_SCHEDULED, "") if own is not None else ""
+        measured = None if own is None else self._measured(own)
+        busy = measured is not None and measured.unfinished > 0
+        look = self._look = consult(self._spec.schedule, self._previous.schedule, last, busy=busy, stopped=self._spec.paused, now=self._now)
+        asked = own is not None and bool(owner.restarted_at) and own.labels.get(SERVICE_LABEL_RESTARTED) != owner.restarted_at
+        self._run_now = look.due is not None or (asked and not self._spec.paused)
+        return replace(owner, scheduled_at=last if look.due is None else rfc3339(look.due))
+
+    def _between_runs(self, desired: Desired, own: LiveService | None, look: Look) -> ServicePlan:
+        """Any write would run the job: what differs is told, and written with the next run."""
+        ahead = (
+            f"the next run is at {look.status.next_schedule_time}" if look.status.next_schedule_time else "no run is started while it is suspended or paused"
+        )
+        diff = None if own is None else compare(desired, own.spec, self._previous.applied_labels)
+        if own is not None and not diff:
+            return self._settled(desired, own)
+        waiting = no(Reason.SCHEDULED, f"written with the next run: {'; '.join(diff.texts)}"[:1024] if diff else "the service is made at its first run")
+        if diff and self._previous.applied_hash == desired.digest:
+            drifted = yes(Reason.DRIFT_FOUND, "; ".join(diff.texts)[:1024])
+            return self._end(Findings(REACHABLE, no(drifted.reason, drifted.message), self._available(), drifted, paused=self._spec.paused), self._observe())
+        available = self._available() if own is not None else yes(Reason.SCHEDULED, ahead)
+        ready = yes(Reason.SCHEDULED, f"{ahead}; {waiting.message}")
+        return self._end(Findings(REACHABLE, waiting, available, no(Reason.NO_DRIFT), ready=ready, paused=self._spec.paused), self._observe())
+
+    def _timed(self, status: SwarmServiceStatus) -> SwarmServiceStatus:
+        """The status with what became of the schedule."""
+        look, own = self._look, self._observed.own
+        if look is None:
+            return status.model_copy(update={"schedule": None}) if self._spec.schedule is None else status
+        found, measured = look.status, None if own is None else self._measured(own)
+        last, succeeded = found.last_schedule_time, found.last_successful_time
+        if measured is not None and measured.full and last is not None and look.due is None and (succeeded is None or succeeded < last):
+            found = found.model_copy(update={"last_successful_time": rfc3339(self._now)})
+        return status.model_copy(update={"schedule": found})
 
     # -- nothing there
 
@@ -378,5 +426,11 @@ class _Decision:
         status = status.model_copy(update={"image": image, "materials": self._supplies.status() if self._supplies is not None else self._previous.materials})
         if image is not None and image.message is not None and (known is None or known.message != image.message):
             seen += (Announcement(Reason.IMAGE_UNRESOLVED, f"{image.requested} is deployed as {image.resolved or 'it is'}: {image.message}"[:1024], True),)
+        if self._look is not None:
+            if self._look.skipped:
+                seen += (Announcement(Reason.RUN_SKIPPED, self._look.skipped, True),)
+            ahead = self._look.wait(self._now)
+            requeue = ahead if requeue is None or (ahead is not None and ahead < requeue) else requeue
+        status = self._timed(status)
         requeue = polled(self._spec) if requeue is None else requeue
         return finish(self._subject, findings, status, self._now, step=step, requeue=requeue, done=done, seen=seen, digest=self._digest)

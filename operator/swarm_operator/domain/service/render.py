@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swarm_operator.api.service import SwarmServiceSpec
-from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN, SERVICE_LABEL_UID
+from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN, SERVICE_LABEL_SCHEDULED, SERVICE_LABEL_UID
 from swarm_operator.domain.service.canonical import Raw
 from swarm_operator.domain.service.leaves import LEAVES, UNMANAGED, RenderContext
 from swarm_operator.domain.swarm import SwarmView
 
 Json = dict[str, Any]
-OWNER_LABELS = (SERVICE_LABEL_UID, SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN)
+OWNER_LABELS = (SERVICE_LABEL_UID, SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN, SERVICE_LABEL_SCHEDULED)
 
 
 class NetworksMissing(Exception):
@@ -28,12 +28,14 @@ class NetworksMissing(Exception):
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose service it is. `restarted_at` is the value of its restart annotation, "" for none."""
+    """Whose service it is. `restarted_at` is the value of its restart annotation, "" for none; `scheduled_at` the time of the run that is due
+    or was the last one."""
 
     uid: str
     namespace: str
     name: str
     restarted_at: str = ""
+    scheduled_at: str = ""
 
     def labels(self) -> dict[str, str]:
         """The labels that go into the POST that creates the service."""
@@ -86,6 +88,7 @@ def render(spec: SwarmServiceSpec, owner: Owner, networks: Mapping[str, str], su
             **spec.labels,
             **owner.labels(),
             **({SERVICE_LABEL_RESTARTED: owner.restarted_at} if owner.restarted_at else {}),
+            **({SERVICE_LABEL_SCHEDULED: owner.scheduled_at} if owner.scheduled_at else {}),
             **({SERVICE_LABEL_RUN: spec.job.run_id} if spec.job is not None and spec.job.run_id else {}),
         },
         leaves={name: value for name, value in rendered.items() if value is not UNMANAGED},

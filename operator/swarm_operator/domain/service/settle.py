@@ -65,6 +65,9 @@ def settle(
         return Settling(available, idle if late else yes(Reason.UPDATING, f"{text}; {counts} tasks run"), stalled, pause, since)
     if available.status == "True":
         return Settling(available, idle, fine, None, since)
+    if spec.schedule is not None and measured is not None and measured.job and not measured.full and not measured.failing:
+        # A run by the clock is the ordinary course of things: the service is ready while it goes on.
+        return Settling(yes(Reason.JOB_RUNNING, available.message), idle, fine, pause, since)
     if measured is not None and measured.full:
         return Settling(available, yes(available.reason, available.message), fine, max(0.2, monitor_seconds(spec) - steady_seconds), since)
     if late:
