@@ -108,6 +108,7 @@ def test_a_pool_boots_from_a_snapshot_of_a_worker(kubectl: Kubectl, operator: Op
 FETCHED = "fetched"
 APP = f"{REGISTRY}/nobody/app:1"
 """No registry has it."""
+ADDITIONS = "#cloud-config\nwrite_files: [{path: /opt/added, content: by the user}]\nruncmd: [[cp, /opt/added, /opt/copied]]\n"
 
 
 @pytest.fixture
@@ -129,7 +130,9 @@ def test_a_file_of_the_web_and_docker_images_without_a_registry(
     source = {"url": url, "checksum": f"sha256:{hashlib.sha256(content).hexdigest()}", "diskFormat": "raw"}
     source = {**source, "properties": {"swarmlab_rootfs": "debian-12-docker"}}  # what the lab boots is not in the file
     manifest = cluster_manifest(FETCHED)
-    manifest["spec"]["workerPools"] = [{"name": "web", "replicas": 1, "machine": {"image": {"url": source}, "preloadImages": [APP]}}]
+    manifest["spec"]["workerPools"] = [
+        {"name": "web", "replicas": 1, "machine": {"image": {"url": source}, "preloadImages": [APP], "userData": {"inline": ADDITIONS}}}
+    ]
     kubectl.apply(manifest)
 
     def cluster() -> dict[str, Any]:
@@ -162,6 +165,9 @@ def test_a_file_of_the_web_and_docker_images_without_a_registry(
     assert lab("ssh", worker, *inspect) == lab("ssh", manager, *inspect)
     (server,) = [s for s in cloud.servers(uid) if s.name == worker]
     assert server.image.id == image_id
+
+    assert lab("ssh", worker, "cat", "/opt/added", "/opt/copied") == "by the user" * 2
+    assert "Valid" in lab("ssh", worker, "cloud-init", "schema", "--system"), "cloud-init's own schema takes all of it"
 
     # This machine's own addresses are not fetched from.
     bad = {**source, "url": "http://127.0.0.1:5000/v2/", "checksum": f"sha256:{'0' * 64}"}

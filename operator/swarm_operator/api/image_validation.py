@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.parse import Problem
+from swarm_operator.api.user_data import parse_additions
 
 _PROPERTY: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,254}")
 _BUILT_IN: Final = frozenset(
@@ -34,6 +35,7 @@ def image_problems(spec: SwarmClusterSpec) -> Iterator[Problem]:
     for field, image in image_sources(spec):
         if image.from_snapshot_of is not None and image.from_snapshot_of.snapshot not in names:
             yield Problem(f"{field}.fromSnapshotOf.snapshot", f"must name an entry of spec.snapshots, not {image.from_snapshot_of.snapshot!r}")
+    yield from _first_boots(spec)
     from_volumes = {pool.name for pool in spec.worker_pools if pool.machine.over(spec.machine).root_volume is not None}
     for index, snapshot in enumerate(spec.snapshots):
         if snapshot.of.pool in from_volumes:
@@ -57,3 +59,26 @@ def image_problems(spec: SwarmClusterSpec) -> Iterator[Problem]:
     for index, name in enumerate(names):
         if name in names[:index]:
             yield Problem(f"spec.snapshots[{index}].name", f"must be unique; `{name}` occurs twice")
+
+
+def _first_boots(spec: SwarmClusterSpec) -> Iterator[Problem]:
+    """Additions that can't be read or touch what is the operator's, and Ignition where it can't do."""
+    places = [("spec.managers", spec.managers.machine.over(spec.machine))]
+    places += [(f"spec.workerPools[{index}]", pool.machine.over(spec.machine)) for index, pool in enumerate(spec.worker_pools)]
+    for field, machine in places:
+        if machine.user_data is not None and machine.user_data.inline is not None:
+            try:
+                parse_additions(machine.user_data.inline, machine.os)
+            except ValueError as error:
+                yield Problem(f"{field}.machine.userData.inline", str(error))
+        if machine.os != "Ignition":
+            continue
+        if field == "spec.managers":
+            yield Problem(f"{field}.machine.os", "must be CloudInit: setting up a manager needs python3 on it")
+        elif spec.join == "Metadata":
+            yield Problem(f"{field}.machine.os", "must be CloudInit with `join: Metadata`: its script needs python3 on the machine")
+        if machine.image.from_snapshot_of is not None:
+            yield Problem(
+                f"{field}.machine.image.fromSnapshotOf",
+                "must not be set with `os: Ignition`: it runs once per disk, and a copy would keep the identity of its source",
+            )

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.storage import RootVolumeSpec, Volumes
+from swarm_operator.api.user_data import MachineOs, UserDataSpec
 
 _METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
 """Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
@@ -58,6 +59,11 @@ class MachineSpec(ApiModel):
         max_length=16,
         description="Docker images that each machine holds before it takes tasks: copied from a node that has them, else pulled.",
     )
+    os: MachineOs = Field(
+        default="CloudInit",
+        description="How machines are set up at their first boot: CloudInit, or Ignition (Fedora CoreOS, Flatcar; workers with `join: SSH` only).",
+    )
+    user_data: UserDataSpec | None = Field(default=None, description="Additions to the first boot. For machines made after a change.")
 
 
 class MachineOverrides(ApiModel):
@@ -77,12 +83,18 @@ class MachineOverrides(ApiModel):
     preload_images: list[DockerImage] | None = Field(
         default=None, max_length=16, description="Docker images that each machine holds before it takes tasks: copied from a node that has them, else pulled."
     )
+    os: MachineOs | None = Field(
+        default=None, description="How machines are set up at their first boot: CloudInit, or Ignition (Fedora CoreOS, Flatcar; workers with `join: SSH` only)."
+    )
+    user_data: UserDataSpec | None = Field(
+        default=None, description="Additions to the first boot. For machines made after a change. Instead of those of spec.machine."
+    )
 
     def over(self, base: MachineSpec) -> MachineSpec:
         """`base` with these fields put over it; metadata is merged key by key."""
         changes: dict[str, Any] = {
             name: value
-            for name in ("flavor", "image", "preload_images", "config_drive", "availability_zone", "root_volume", "volumes")
+            for name in ("flavor", "image", "os", "user_data", "preload_images", "config_drive", "availability_zone", "root_volume", "volumes")
             if (value := getattr(self, name)) is not None
         }
         if self.metadata is not None:

@@ -6,7 +6,7 @@ It holds no secret: user data can be read by anything on the guest, containers i
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,9 +28,17 @@ class MetadataJoin:
 
 
 def render_user_data(
-    *, cluster_uid: str, machine_uid: str, hostname: str, engine: EngineSpec, authorized_keys: Sequence[str], join: MetadataJoin | None
+    *,
+    cluster_uid: str,
+    machine_uid: str,
+    hostname: str,
+    engine: EngineSpec,
+    authorized_keys: Sequence[str],
+    join: MetadataJoin | None,
+    additions: Mapping[str, Any] | None = None,
 ) -> str:
-    """The user data of one machine: host name, ssh keys of the image's login user, engine configuration and, with `join`, the script that joins the swarm.
+    """The user data of one machine: host name, ssh keys of the image's login user, engine configuration and, with `join`, the script that joins the swarm. `additions`: what the
+    user adds (`api.user_data.parse_additions`); entries of lists come after ours.
 
     Docker is expected in the image. Raises ValueError, beginning with the field's path, for refused engine settings, a malformed authorized key, or too long a result.
     """
@@ -61,6 +69,9 @@ def render_user_data(
     keys = [_authorized_key(index, key) for index, key in enumerate(authorized_keys)]
     if keys:
         config["ssh_authorized_keys"] = keys
+    for key, value in (additions or {}).items():
+        ours = config.get(key)
+        config[key] = [*ours, *value] if isinstance(ours, list) and isinstance(value, list) else value
     text = "#cloud-config\n" + yaml.dump(config, Dumper=_Readable, sort_keys=False, width=4096)
     if len(base64.b64encode(text.encode())) > MAX_USER_DATA:
         raise ValueError(

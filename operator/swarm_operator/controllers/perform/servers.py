@@ -7,10 +7,11 @@ from dataclasses import replace
 from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
-from swarm_operator.bootstrap.cloud_init import MetadataJoin, render_user_data
+from swarm_operator.bootstrap.cloud_init import MetadataJoin
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_quota import FLOATING_IP_NEEDS, PORT_NEEDS, check_quota, note_taken, server_needs
 from swarm_operator.controllers.cluster_repair import repair
+from swarm_operator.controllers.first_boot import first_boot
 from swarm_operator.controllers.perform.registry import described, known_id, perform, performs
 from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
@@ -78,17 +79,7 @@ def _create_port(action: Action, machine: MachineId) -> None:
 def _create_server(action: Action, step: s.CreateServer) -> None:
     machine, uid, facts = step.machine, step.machine.uid(action.uid), action.status.infrastructure
     template = machine_spec(action.spec, machine.pool)
-    try:
-        user_data = render_user_data(
-            cluster_uid=action.uid,
-            machine_uid=uid,
-            hostname=machine.server_name(action.name),
-            engine=action.spec.engine,
-            authorized_keys=action.spec.ssh.authorized_keys,
-            join=MetadataJoin() if step.join_addresses else None,
-        )
-    except ValueError as error:
-        raise ExternalError(ErrorKind.INVALID, "openstack", str(error), reason=Reason.INVALID_SPEC) from error
+    user_data = first_boot(action, machine, template, MetadataJoin() if step.join_addresses else None)
     metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine)}
     if step.join_addresses:
         metadata |= {JOIN_MANAGER: ",".join(step.join_addresses), JOIN_TOKEN: action.swarm.join_token("worker")}
