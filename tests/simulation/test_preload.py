@@ -102,3 +102,29 @@ def test_crash_at_every_call_of_the_loading(lose_status: bool) -> None:
                 world.lose_status()
             drive(world, lambda world=world: loaded(world))
             assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"active"}
+
+
+def test_workers_that_join_by_themselves_are_drained_before_they_are_filled() -> None:
+    world = World({**SPEC, "join": "Metadata"})
+    controller = world.controller()
+    drive(world, lambda: "it can't be pulled" in world.message("MembersUpToDate"), controller)
+    assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"drain"}
+    world.registry.add(APP)
+    drive(world, lambda: loaded(world), controller)
+    assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"active"}
+
+
+def test_nodes_that_work_already_are_not_drained_for_their_first_list() -> None:
+    world = World({"workerPools": [{"name": "web", "replicas": 2}]})
+    world.registry.add(APP)
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    world.edit(**SPEC)
+    seen: set[str] = set()
+
+    def done() -> bool:
+        seen.update(availability(world, f"demo-web-{slot}") for slot in range(2))
+        return loaded(world)
+
+    drive(world, done, controller)
+    assert seen == {"active"}

@@ -60,6 +60,9 @@ def _init_swarm(action: Action, machine_uid: str, server_id: str, advertise: str
 
 def _preload(action: Action, step: s.PreloadImages) -> None:
     logins, node, name = action.gathered.logins.apart(), step.evidence.value, step.machine.server_name(action.name)
+    if step.hold:
+        action.swarm.update_node(node.id, node.version, role=node.role, availability="drain", labels=dict(node.labels))
+        return
     if not action.transfers.run(f"preload/{step.machine_uid}/{step.digest}", lambda: load_images(logins, step.machine_uid, step.images, step.sources)):
         return
     first = NODE_LABEL_PRELOADED not in node.labels and NODE_LABEL_DRAINED not in node.labels

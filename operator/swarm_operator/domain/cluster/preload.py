@@ -58,8 +58,10 @@ def plan_preloads(spec: SwarmClusterSpec, keep: Sequence[Machine]) -> Preloads:
         assert node is not None
         images = tuple(machine_spec(spec, machine.id.pool).preload_images)
         sources = tuple(m.uid for m in _sources(keep, without))
-        steps.append(PreloadImages(machine.id, machine.uid, Known(node), images, sources, digest(images)))
-        if NODE_LABEL_PRELOADED not in node.labels:
+        first = NODE_LABEL_PRELOADED not in node.labels
+        hold = first and node.availability == "active" and machine.id.role == "Worker" and _new(machine)
+        steps.append(PreloadImages(machine.id, machine.uid, Known(node), images, sources, digest(images), hold))
+        if first and (hold or node.availability == "drain"):
             pending[machine.uid] = f"{len(images)} Docker images are being loaded"
     return Preloads(tuple(steps), pending)
 
@@ -89,6 +91,11 @@ def held_back(facts: SwarmClusterStatus, status: SwarmClusterStatus, pending: Ma
 def _lacks(spec: SwarmClusterSpec, machine: Machine) -> bool:
     images = machine_spec(spec, machine.id.pool).preload_images
     return bool(images) and machine.joined and machine.member is not None and machine.member.labels.get(NODE_LABEL_PRELOADED) != digest(images)
+
+
+def _new(machine: Machine) -> bool:
+    """Whether the machine has not been ready yet, as far as status knows: it joined by itself, or anew, and so without the drain."""
+    return machine.record is not None and machine.record.phase in (MachinePhase.BUILDING, MachinePhase.BOOTING, MachinePhase.JOINING)
 
 
 def _sources(machines: Sequence[Machine], without: set[str]) -> list[Machine]:

@@ -48,12 +48,14 @@ class JoinNode(GuestStep):
 
 @dataclass(frozen=True)
 class PreloadImages(GuestStep):
-    """Begin to give a node its Docker images, or see how it goes; at the end, label it with `digest` and let it in. `sources`: UIDs of the machines that may have them."""
+    """Begin to give a node its Docker images, or see how it goes; at the end, label it with `digest` and let it in. `sources`: UIDs of the machines that may have them.
+    `hold`: drain it first, for it joined without that."""
 
     evidence: Known[Node]
     images: tuple[str, ...]
     sources: tuple[str, ...]
     digest: str
+    hold: bool = False
 
     @property
     def lane(self) -> str:
