@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
-from swarm_operator.api.conditions import Condition
+from swarm_operator.api.conditions import CLUSTER_CONDITIONS, Condition
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Router, SecurityGroup, Server, Subnet
@@ -26,19 +26,7 @@ UID = "11111111-2222-3333-4444-555555555555"
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 BLIND = Unknown(Reason.CLOUD_UNREACHABLE, "could not look")
 DESTRUCTIVE = (s.DeleteServer, s.RemoveNode, s.DrainNode, s.DeleteInfrastructure, s.RemoveRouterInterface, s.DeleteKeyPair, s.RemoveRule, s.RemoveFinalizer)
-TYPES = (
-    "Ready",
-    "Reconciling",
-    "Stalled",
-    "Paused",
-    "CredentialsValid",
-    "InfrastructureReady",
-    "ManagersQuorate",
-    "MembersUpToDate",
-    "RemediationAllowed",
-    "DeletionBlocked",
-    "OrphansFound",
-)
+TYPES = tuple(t.value for t in CLUSTER_CONDITIONS)
 
 machines = st.builds(
     MachineId, role=st.just("Worker"), pool=st.sampled_from(["web", "gone"]), slot=st.integers(0, 3), incarnation=st.integers(1, 3)
