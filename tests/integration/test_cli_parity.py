@@ -287,6 +287,17 @@ def test_what_this_engine_would_drop_is_gated(swarm: DockerSwarm, name: str) -> 
         swarm.remove_service(ours)
 
 
+def settled(swarm: DockerSwarm, service: str) -> dict[str, Any]:
+    """The service once its version has stood for a while: the engine writes too, for its update's state, and an update is of the version that was read."""
+    before = inspect(swarm, service)
+    while True:
+        time.sleep(0.3)
+        now = inspect(swarm, service)
+        if now["Version"] == before["Version"]:
+            return now
+        before = now
+
+
 def test_each_field_changed_behind_our_back_is_found_and_put_back(swarm: DockerSwarm) -> None:
     """Every field of every case, cleared on the live service one at a time; what is foreign to the manifest stays."""
     tried = 0
@@ -295,12 +306,12 @@ def test_each_field_changed_behind_our_back_is_found_and_put_back(swarm: DockerS
         ours = swarm.create_service(creation(desired))
         try:
             for name in [name for name, value in desired.leaves.items() if value != plain.leaves.get(name)]:
-                raw = inspect(swarm, ours)
+                raw = settled(swarm, ours)
                 cleared = Desired(desired.service_name, desired.mode, desired.labels, {name: plain.leaves.get(name)})
                 changed = patch(cleared, raw["Spec"])
                 changed["TaskTemplate"]["ForceUpdate"] = 1 + changed["TaskTemplate"].get("ForceUpdate", 0)
                 swarm.update_service(ours, raw["Version"]["Index"], changed)
-                drifted = inspect(swarm, ours)
+                drifted = settled(swarm, ours)
                 assert [change.name for change in compare(desired, drifted["Spec"]).changes] == [name]
                 swarm.update_service(ours, drifted["Version"]["Index"], patch(desired, drifted["Spec"]))
                 restored = inspect(swarm, ours)["Spec"]

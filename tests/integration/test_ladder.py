@@ -162,22 +162,6 @@ def test_a_killed_host_is_reset(kubectl: Kubectl, engine: DockerView, lab: Any) 
     assert_as_before(engine, FIRST)
 
 
-def test_an_engine_that_is_ruined_is_rebuilt(kubectl: Kubectl, uid: str, engine: DockerView, cloud: CloudView, lab: Any) -> None:
-    """The program itself is gone from the disk: the restart can't help, a new disk does. Server, port and address stay, and so does what others had set on the node."""
-    kubectl.patch("swarmcluster", NAME, {"spec": {"remediation": {"rungs": ["RestartEngine", "Replace"]}}})
-    before, tried = machine(kubectl, FIRST), rungs(kubectl, FIRST)
-    (port,) = cloud.connection.network.ports(device_id=before["serverID"])
-    lab("ssh", FIRST, "mv", "/usr/sbin/dockerd", "/usr/sbin/dockerd.gone")
-    lab("ssh", FIRST, "systemctl", "stop", "docker.socket", "docker.service")
-    after = broken_then_back(kubectl, FIRST, within=300)
-    assert rungs(kubectl, FIRST) - tried == Counter(["RestartEngine", "Rebuild"])
-    assert (after["serverID"], after["address"], after["incarnation"]) == (before["serverID"], before["address"], 1)
-    assert after["nodeID"] != before["nodeID"] and after["hostKeys"] != before["hostKeys"]
-    assert [p.id for p in cloud.connection.network.ports(device_id=before["serverID"])] == [port.id]
-    assert_as_before(engine, FIRST)
-    eventually(lambda: len(engine.nodes()) == 3, within=60, what="the former row is gone")
-
-
 def test_a_cut_that_no_reboot_heals_ends_in_a_replacement(kubectl: Kubectl, uid: str, engine: DockerView, cloud: CloudView, lab: Any) -> None:
     """The cable stays out: the reset does not help, and the slot gets a new machine. The old server and node are gone."""
     kubectl.patch("swarmcluster", NAME, {"spec": {"remediation": {"rungs": ["HardReboot", "Replace"], "rebuild": False}}})
