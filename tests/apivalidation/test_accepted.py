@@ -45,7 +45,7 @@ def test_defaults_of_the_server_are_those_of_the_operator(api: Kubectl, kind: st
             "heartbeatSeconds": 5,
             "certExpiryHours": 2160,
         }
-        assert stored["identityRef"] == {"secretName": "cloud-credentials", "cloudName": "openstack"}
+        assert stored["identityRef"] == {"secretName": "cloud-credentials", "cloudName": "openstack", "expiryWarningDays": 14}
     else:
         assert stored["mode"] == "replicated"
         assert "replicas" not in stored  # so that a scaler may own it
