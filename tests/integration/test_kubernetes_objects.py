@@ -146,7 +146,7 @@ def test_status_of_an_object_that_is_gone_or_made_anew(api: Counting, objects: K
     with pytest.raises(ExternalError) as anew_error:
         objects.apply_status(old, {"observedGeneration": 1})
     assert anew_error.value.kind is ErrorKind.NOT_FOUND
-    assert fetch(objects, ns).status == {}
+    assert fetch(objects, ns).status == {"observedGeneration": -1}, "what the API server gives to a new object"
 
 
 def test_a_refused_status_names_the_field(api: Counting, objects: KubernetesObjects, ns: str) -> None:
