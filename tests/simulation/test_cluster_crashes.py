@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
-from simulator.faults import When
+from simulator import Point, World, both_sides, die_at, drive
 from simulator.world import KEY
 from swarm_operator.domain.cloud import Network, Subnet
 
@@ -149,17 +148,17 @@ def is_read(name: str) -> bool:
     return name.split(".")[1].startswith(READS)
 
 
-def points(scenario: Scenario, reads: int = 3) -> list[tuple[int, When]]:
+def points(scenario: Scenario, reads: int = 3) -> list[Point]:
     """The calls of an undisturbed run at which to die."""
     world = start_of(scenario)
     first = len(world.faults.calls)
     drive(world, lambda: scenario.done(world))
-    found: list[tuple[int, When]] = []
+    found: list[Point] = []
     seen: Counter[str] = Counter()
     for number, name in enumerate(world.faults.calls[first:], first):
         seen[name] += 1
         if not is_read(name):
-            found += [(number, "before"), (number, "after")]
+            found += both_sides([number])
         elif seen[name] <= reads:
             found.append((number, "before"))
     return found
@@ -177,14 +176,9 @@ def start_of(scenario: Scenario) -> World:
     return _STARTS[id(scenario)].copy()
 
 
-def run(scenario: Scenario, point: tuple[int, When], lose_status: bool) -> World:
+def run(scenario: Scenario, point: Point, lose_status: bool) -> World:
     world = start_of(scenario)
-    world.faults.crash_at = point
-    with pytest.raises(Crash):
-        drive(world, lambda: scenario.done(world))
-    world.faults.crash_at = None
-    if lose_status:
-        world.lose_status()
+    die_at(world, point, lambda: drive(world, lambda: scenario.done(world)), lose_status=lose_status)
     drive(world, lambda: scenario.done(world))
     return world
 
@@ -248,12 +242,7 @@ def test_crash_at_every_call_with_managers(name: str, lose_status: bool) -> None
 def test_delete_at_every_stage_of_creation(lose_status: bool) -> None:
     for point in points(SCENARIOS["create"]):
         world = World(TWO)
-        world.faults.crash_at = point
-        with pytest.raises(Crash):
-            drive(world, lambda world=world: world.ready)
-        world.faults.crash_at = None
-        if lose_status:
-            world.lose_status()
+        die_at(world, point, lambda world=world: drive(world, lambda: world.ready), lose_status=lose_status)
         world.delete()
         drive(world, lambda world=world: world.resource is None)
         assert world.cloud.leftovers() == [], point

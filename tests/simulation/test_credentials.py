@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from simulator import World, drive
-from simulator.faults import Crash
+from simulator import World, die_at, drive
+from simulator.faults import When
 from simulator.world import KEY, SPEC
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import CredentialExpiry
@@ -101,7 +101,7 @@ def test_a_secret_without_the_finalizer_is_held_again() -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_between_the_secret_and_the_finalizer_leaves_neither(when: str) -> None:
+def test_a_crash_between_the_secret_and_the_finalizer_leaves_neither(when: When) -> None:
     """The Secret goes the moment it is let go: what is left to do then needs no cloud."""
     world = World()
     drive(world, lambda: world.ready)
@@ -112,10 +112,7 @@ def test_a_crash_between_the_secret_and_the_finalizer_leaves_neither(when: str) 
     calls = [n for n, name in enumerate(world.faults.calls) if name == "kubernetes.hold_secret"]
     assert calls
     crashed = base.copy()
-    crashed.faults.crash_at = (calls[-1], when)  # type: ignore[assignment]
-    with pytest.raises(Crash):
-        drive(crashed, lambda: crashed.resource is None)
-    crashed.faults.crash_at = None
+    die_at(crashed, (calls[-1], when), lambda: drive(crashed, lambda: crashed.resource is None))
     drive(crashed, lambda: crashed.resource is None)
     assert crashed.cloud.leftovers() == [] and SECRET not in crashed.objects.secrets
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from simulator import Crash, World, drive
+from simulator import World, both_sides, die_at, drive
 from simulator.world import UID
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, ServerRequest, Subnet, Volume
@@ -120,18 +120,12 @@ def test_crash_at_every_call_of_a_sweep(lose_status: bool) -> None:
     names = undisturbed.faults.calls
     writes = [n for n in range(first, len(names)) if names[n].split(".")[1].startswith(("delete", "apply"))]
     assert len(writes) > 5
-    for number in writes:
-        for when in ("before", "after"):
-            world = leaked(orphans="Delete")
-            world.faults.crash_at = (number, when)
-            with pytest.raises(Crash):
-                drive(world, lambda world=world: swept(world))
-            world.faults.crash_at = None
-            if lose_status:
-                world.lose_status()
-            drive(world, lambda world=world: swept(world) and world.ready)
-            assert set(world.cloud.leftovers()) >= FOREIGN
-            assert world.cloud.created_servers == 2
+    for point in both_sides(writes):
+        world = leaked(orphans="Delete")
+        die_at(world, point, lambda world=world: drive(world, lambda: swept(world)), lose_status=lose_status)
+        drive(world, lambda world=world: swept(world) and world.ready)
+        assert set(world.cloud.leftovers()) >= FOREIGN
+        assert world.cloud.created_servers == 2
 
 
 def test_a_refused_delete_is_said_and_tried_again() -> None:

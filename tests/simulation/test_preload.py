@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
+from simulator import World, both_sides, die_at, drive
 from simulator.guests import Guest
 
 APP = "registry.example/app:1"
@@ -91,17 +91,11 @@ def test_crash_at_every_call_of_the_loading(lose_status: bool) -> None:
     names = undisturbed.faults.calls
     points = [n for n in range(len(first.faults.calls), len(names)) if names[n] in ("host.run", "host.pipe", "swarm.update_node", "kubernetes.apply_status")]
     assert len(points) > 4
-    for number in points:
-        for when in ("before", "after"):
-            world = first.copy()
-            world.faults.crash_at = (number, when)
-            with pytest.raises(Crash):
-                drive(world, lambda world=world: loaded(world))
-            world.faults.crash_at = None
-            if lose_status:
-                world.lose_status()
-            drive(world, lambda world=world: loaded(world))
-            assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"active"}
+    for point in both_sides(points):
+        world = first.copy()
+        die_at(world, point, lambda world=world: drive(world, lambda: loaded(world)), lose_status=lose_status)
+        drive(world, lambda world=world: loaded(world))
+        assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"active"}
 
 
 def test_workers_that_join_by_themselves_are_drained_before_they_are_filled() -> None:

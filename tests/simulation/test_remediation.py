@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
+from simulator import World, both_sides, die_at, drive
 from simulator.guests import Guest
 from simulator.world import KEY
 from swarm_operator.domain import times
@@ -188,15 +188,11 @@ def test_crash_at_every_write(story: str) -> None:
     verbs = ("apply", "rebuild", "swarm_join", "update_node", "remove_node", "create")
     writes = [n for n in range(start, len(calm.faults.calls)) if calm.faults.calls[n].split(".")[1].startswith(verbs)]
     assert len(writes) > 5
-    for number in writes:
-        for when in ("before", "after"):
-            world = first.copy()
-            world.faults.crash_at = (number, when)
-            with pytest.raises(Crash):
-                drive(world, lambda world=world: over(world))
-            world.faults.crash_at = None
-            drive(world, lambda world=world: over(world))
-            assert repairs(world) in ([], ["Rebuild"]) and world.cloud.created_servers <= 5, (number, when)
+    for point in both_sides(writes):
+        world = first.copy()
+        die_at(world, point, lambda world=world: drive(world, lambda: over(world)))
+        drive(world, lambda world=world: over(world))
+        assert repairs(world) in ([], ["Rebuild"]) and world.cloud.created_servers <= 5, point
 
 
 def test_preserve_ends_after_its_time_and_with_the_cluster(world: World) -> None:

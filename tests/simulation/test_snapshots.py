@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
+from simulator import World, both_sides, die_at, drive
 from simulator.world import UID
 from swarm_operator.domain.cloud import Image
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -93,19 +93,13 @@ def test_crash_at_every_write_from_snapshot_to_the_end(lose_status: bool) -> Non
     names = undisturbed.faults.calls
     writes = [n for n in range(len(start.faults.calls), len(names)) if names[n].split(".")[1].startswith(("create", "delete", "apply", "set"))]
     assert len(writes) > 5
-    for number in writes:
-        for when in ("before", "after"):
-            world = start.copy()
-            world.faults.crash_at = (number, when)
-            with pytest.raises(Crash):
-                run(world)
-            world.faults.crash_at = None
-            if lose_status:
-                world.lose_status()
-            run(world)
-            world.delete()
-            drive(world, lambda world=world: world.resource is None)
-            assert world.cloud.leftovers() == []
+    for point in both_sides(writes):
+        world = start.copy()
+        die_at(world, point, lambda world=world: run(world), lose_status=lose_status)
+        run(world)
+        world.delete()
+        drive(world, lambda world=world: world.resource is None)
+        assert world.cloud.leftovers() == []
 
 
 def test_a_save_that_fails_is_tried_again_after_a_while() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
+from simulator import World, both_sides, die_at, drive
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import IMAGE_IMPORT, IMAGE_VERIFIED
 
@@ -136,16 +136,10 @@ def test_crash_at_every_write_on_the_way(lose_status: bool) -> None:
     first = ("create", "upload", "set", "apply", "open")
     writes = [n for n in range(len(start.faults.calls), len(names)) if names[n].split(".")[1].startswith(first) and "server" not in names[n]]
     assert len(writes) > 6
-    for number in writes:
-        for when in ("before", "after"):
-            world = start.copy()
-            world.faults.crash_at = (number, when)
-            with pytest.raises(Crash):
-                run(world)
-            world.faults.crash_at = None
-            if lose_status:
-                world.lose_status()
-            run(world)
+    for point in both_sides(writes):
+        world = start.copy()
+        die_at(world, point, lambda world=world: run(world), lose_status=lose_status)
+        run(world)
 
 
 def test_another_checksum_is_another_image_and_the_old_one_goes_with_its_servers() -> None:

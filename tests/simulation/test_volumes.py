@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
-from simulator.faults import When
+from simulator import World, both_sides, die_at, drive
 from simulator.world import KEY
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -346,19 +345,11 @@ def test_crash_at_every_write(name: str, lose_status: bool) -> None:
     undisturbed = start.copy()
     first = len(undisturbed.faults.calls)
     drive(undisturbed, lambda: done(undisturbed))
-    points: list[tuple[int, When]] = []
-    for number, call in enumerate(undisturbed.faults.calls[first:], first):
-        if not call.split(".")[1].startswith(READS):
-            points += [(number, "before"), (number, "after")]
+    points = both_sides(n for n, call in enumerate(undisturbed.faults.calls[first:], first) if not call.split(".")[1].startswith(READS))
     assert len(points) > 6
     for point in points:
         world = start.copy()
-        world.faults.crash_at = point
-        with pytest.raises(Crash):
-            drive(world, lambda world=world: done(world))
-        world.faults.crash_at = None
-        if lose_status:
-            world.lose_status()
+        die_at(world, point, lambda world=world: drive(world, lambda: done(world)), lose_status=lose_status)
         drive(world, lambda world=world: done(world))
         assert len(world.cloud.volumes) == volumes, point
         assert world.cloud.created_volumes == 2, point
