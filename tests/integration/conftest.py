@@ -13,6 +13,8 @@ import pytest
 from harness.cloud import CloudView, DockerView
 from harness.kube import Kubectl
 from harness.operator import Operator
+from integration.live_service import Running
+from integration.private_engine import PrivateEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "deploy" / "lab" / "lab"
@@ -120,3 +122,12 @@ def docker(kubectl: Kubectl, swarm: str) -> Iterator[DockerView]:
 def docker_view(kubectl: Kubectl, name: str) -> DockerView:
     """A DockerView of the named SwarmCluster."""
     return DockerView(kubectl.get("swarmcluster", name)["status"]["endpoint"], kubectl.secret_data(f"{name}-docker-tls"))
+
+
+@pytest.fixture
+def running(engine: PrivateEngine) -> Iterator[Running]:
+    """The SwarmService controller on the module's own engine."""
+    running = Running(engine)
+    yield running
+    running.close()
+    engine.docker("service", "rm", "web", check=False)

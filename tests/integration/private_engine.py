@@ -14,6 +14,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -221,6 +223,19 @@ class PrivateEngine:
 
 ENGINES: Final = ("installed", "trixie")
 """The engines that tests of fields and updates run on: this machine's, and the one of a newer Debian suite (26.1, API 1.45)."""
+
+
+@contextmanager
+def swarm_of(engine: PrivateEngine, *, image: str | None = None) -> Iterator[PrivateEngine]:
+    """Starts the engine as a swarm of one, and stops it at the end. `image`: made of a static busybox; skips the test where there is none."""
+    try:
+        engine.start()
+        engine.init_swarm()
+        if image is not None and not engine.import_image(image):
+            pytest.skip("no static busybox to make an image of")
+        yield engine
+    finally:
+        engine.stop()
 
 
 def engine_of(name: str, *flags: str) -> PrivateEngine:

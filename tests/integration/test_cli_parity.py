@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from integration.private_engine import ENGINES, PrivateEngine, engine_of
+from integration.private_engine import ENGINES, PrivateEngine, engine_of, swarm_of
 from swarm_operator.adapters.docker import DockerSwarm
 from swarm_operator.adapters.docker.transport import Transport
 from swarm_operator.api.service import SwarmServiceSpec
@@ -158,14 +158,9 @@ ELSEWHERE = {"configs", "secrets", "replicas", "job.completions", "job.maxConcur
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
-    engine = engine_of(request.param)
-    try:
-        engine.start()
-        engine.init_swarm()
+    with swarm_of(engine_of(request.param)) as engine:
         engine.docker("network", "create", "--driver", "overlay", "blue")
         yield engine
-    finally:
-        engine.stop()
 
 
 @pytest.fixture(scope="module")

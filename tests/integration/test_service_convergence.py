@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from integration.private_engine import ENGINES, GUEST, PrivateEngine, engine_of
-from integration.test_docker_adapter import WEB, Running, until
+from integration.live_service import WEB, Running, until
+from integration.private_engine import ENGINES, GUEST, PrivateEngine, engine_of, swarm_of
 
 pytestmark = pytest.mark.skipif(not PrivateEngine.possible(), reason="needs root, dockerd and ip")
 
@@ -18,24 +18,9 @@ JOB = {"image": "task:1", "command": ["/bin/busybox", "true"], "restartPolicy": 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
-    engine = engine_of(request.param)
-    try:
-        engine.start()
-        engine.init_swarm()
-        if not engine.import_image("task:1"):
-            pytest.skip("no static busybox to make an image of")
+    with swarm_of(engine_of(request.param), image="task:1") as engine:
         engine.docker("network", "create", "--driver", "overlay", "--subnet", "10.77.0.0/24", "blue")
         yield engine
-    finally:
-        engine.stop()
-
-
-@pytest.fixture
-def running(engine: PrivateEngine) -> Iterator[Running]:
-    running = Running(engine)
-    yield running
-    running.close()
-    engine.docker("service", "rm", "web", check=False)
 
 
 def status(running: Running) -> dict[str, Any]:

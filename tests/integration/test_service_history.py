@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from integration.private_engine import PrivateEngine
-from integration.test_docker_adapter import WEB, Running, until
+from integration.live_service import WEB, Running, until
+from integration.private_engine import PrivateEngine, swarm_of
 
 pytestmark = pytest.mark.skipif(not PrivateEngine.possible(), reason="needs root, dockerd and ip")
 
@@ -18,23 +18,8 @@ RUNS = {"image": "task:1", "replicas": 2, "stopGracePeriodSeconds": 1}
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[PrivateEngine]:
-    engine = PrivateEngine("--debug")
-    try:
-        engine.start()
-        engine.init_swarm()
-        if not engine.import_image("task:1"):
-            pytest.skip("no static busybox to make an image of")
+    with swarm_of(PrivateEngine("--debug"), image="task:1") as engine:
         yield engine
-    finally:
-        engine.stop()
-
-
-@pytest.fixture
-def running(engine: PrivateEngine) -> Iterator[Running]:
-    running = Running(engine)
-    yield running
-    running.close()
-    engine.docker("service", "rm", "web", check=False)
 
 
 def config(action: str) -> dict[str, Any]:

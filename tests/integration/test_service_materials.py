@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from integration.private_engine import PrivateEngine
+from integration.live_service import WEB, Running, error_of, until
+from integration.private_engine import PrivateEngine, swarm_of
 from integration.private_registry import HOST, PrivateRegistry
-from integration.test_docker_adapter import WEB, Running, until
 from swarm_operator.adapters.docker import DockerSwarm
 from swarm_operator.adapters.docker.transport import Transport
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.errors import ErrorKind
 from swarm_operator.domain.swarm import Material
 
 pytestmark = pytest.mark.skipif(not PrivateRegistry.possible(), reason="needs root, dockerd, docker-registry and ip")
@@ -25,13 +25,8 @@ pytestmark = pytest.mark.skipif(not PrivateRegistry.possible(), reason="needs ro
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[PrivateEngine]:
-    engine = PrivateEngine()
-    try:
-        engine.start()
-        engine.init_swarm()
+    with swarm_of(PrivateEngine()) as engine:
         yield engine
-    finally:
-        engine.stop()
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +44,6 @@ def swarm(engine: PrivateEngine) -> Iterator[DockerSwarm]:
     opened = DockerSwarm(Transport([engine.endpoint], engine.tls))
     yield opened
     opened.close()
-
-
-def error_of(call: Any) -> ExternalError:
-    with pytest.raises(ExternalError) as caught:
-        call()
-    return caught.value
 
 
 def test_configs_and_secrets_are_made_listed_and_removed(swarm: DockerSwarm) -> None:
@@ -101,14 +90,6 @@ def test_the_registry_is_asked_through_the_engine_with_the_credentials_given(eng
     ):
         failure = error_of(functools.partial(swarm.resolve_image, image, registry_auth=auth))
         assert failure.reason is Reason.IMAGE_UNRESOLVED and words in failure.message
-
-
-@pytest.fixture
-def running(engine: PrivateEngine) -> Iterator[Running]:
-    running = Running(engine)
-    yield running
-    running.close()
-    engine.docker("service", "rm", "web", check=False)
 
 
 UPDATE = {"monitorSeconds": 1, "order": "start-first", "failureAction": "rollback"}

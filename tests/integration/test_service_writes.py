@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from integration.private_engine import ENGINES, PrivateEngine, engine_of
+from integration.live_service import WEB, Running, until
+from integration.private_engine import ENGINES, PrivateEngine, engine_of, swarm_of
 from integration.test_cli_parity import CASES, GATED, ONLY_OURS, edited
-from integration.test_docker_adapter import WEB, Running, until
 from swarm_operator.api.service import SwarmServiceSpec
 from swarm_operator.domain.service.compare import compare, patch
 from swarm_operator.domain.service.gating import unsupported
@@ -35,24 +35,9 @@ RUNS = {
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
-    engine = engine_of(request.param, "--debug")
-    try:
-        engine.start()
-        engine.init_swarm()
-        if not engine.import_image("task:1"):
-            pytest.skip("no static busybox to make an image of")
+    with swarm_of(engine_of(request.param, "--debug"), image="task:1") as engine:
         engine.docker("network", "create", "--driver", "overlay", "blue")
         yield engine
-    finally:
-        engine.stop()
-
-
-@pytest.fixture
-def running(engine: PrivateEngine) -> Iterator[Running]:
-    running = Running(engine)
-    yield running
-    running.close()
-    engine.docker("service", "rm", "web", check=False)
 
 
 def look_again(running: Running, times: int = 4) -> None:
