@@ -131,11 +131,12 @@ class ClusterController:
             if plan.wants_fresh:
                 gatherer.refresh(gathered)
                 plan = decide(spec, status, gathered.observation, self._clock.now())
-            return self._act(resource, spec, plan, gathered, memory)
+            return self._act(resource, spec, status, plan, gathered, memory)
         finally:
             gathered.logins.close()
 
-    def _act(self, resource: Resource, spec: SwarmClusterSpec, plan: ClusterPlan, gathered: Gathered, memory: _Memory) -> Outcome:
+    def _act(self, resource: Resource, spec: SwarmClusterSpec, former: SwarmClusterStatus, plan: ClusterPlan, gathered: Gathered, memory: _Memory) -> Outcome:
+        """Perform the plan and write down what came of it. `former`: the status as it was read."""
         memory.slow = remember(gathered, self._clock.monotonic()) if memory.slow is None else memory.slow
         if any(step.touches_cloud for step in plan.steps) or plan.failure is not None:
             # Before acting, not after: a crash in the midst must not leave a memory of how it was.
@@ -150,63 +151,21 @@ class ClusterController:
                 self._observe_step(type(step).__name__, "ok")
             for failure in action.failures:
                 self._observe_step(type(failure.step).__name__, "failed")
-            self._count(resource, action)
+            _count(former, action, self._observe_failure)
         if action.released:
             self._forget(resource)
             return Done()
         found = verdicts.with_failures(plan.verdicts, [v for f in action.failures for v in _failed(f, resource.deleting)]) if action.failures else plan.verdicts
         self._write(action.resource, action.status, found)
-        self._tell_of_orphans(resource, action)
-        self._tell_of_retained(resource, action)
-        self._tell_of_images(resource, action)
+        _tell_of_orphans(former, action)
+        if not resource.deleting:
+            _tell_of_retained(former, action)
+        _tell_of_images(former, action)
         if action.failures:
             memory.slow = None
         if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):
             memory.settle_until = self._clock.monotonic() + AMBIGUOUS_SETTLE_SECONDS
         return self._outcome(plan, action, gathered)
-
-    def _count(self, resource: Resource, action: Action) -> None:
-        """Failed reads and steps, and servers that were found in ERROR just now."""
-        for error in (*action.gathered.errors, *(f.error for f in action.failures)):
-            self._observe_failure(error.system, error.reason.value)
-        faulty = [n for n in action.status.nodes if n.phase == MachinePhase.FAILED and n.server_id is not None and n.message]
-        before = {n.machine_uid for n in parse_cluster_status(resource.status).nodes if n.phase == MachinePhase.FAILED} if faulty else set()
-        for node in faulty:
-            if node.machine_uid not in before:
-                self._observe_failure("openstack", fault_reason(node.message).value)
-
-    def _tell_of_orphans(self, resource: Resource, action: Action) -> None:
-        """One Event for each that status did not name before."""
-        known = {o.id for o in parse_cluster_status(resource.status).orphans}
-        for orphan in action.status.orphans:
-            if orphan.id not in known:
-                action.objects.event(action.resource, Reason.ORPHANS_FOUND, f"{orphan.kind} {orphan.id} {orphan.name}", warning=True)
-
-    def _tell_of_retained(self, resource: Resource, action: Action) -> None:
-        """One Event for each volume that has just become one without a machine."""
-        known = {v.volume_id for v in parse_cluster_status(resource.status).retained_volumes}
-        for volume in action.status.retained_volumes:
-            if volume.volume_id not in known and not resource.deleting:
-                action.objects.event(action.resource, Reason.RETAINED, f"volume {volume.name} ({volume.volume_id}) is kept: `retain` is set")
-
-    def _tell_of_images(self, resource: Resource, action: Action) -> None:
-        """One Event for each snapshot that became Active, failed or was lost."""
-        before = {s.name: s.state for s in parse_cluster_status(resource.status).snapshots}
-        for snapshot in action.status.snapshots:
-            if before.get(snapshot.name) == snapshot.state:
-                continue
-            if snapshot.state is SnapshotState.ACTIVE:
-                action.objects.event(action.resource, Reason.IMAGE_READY, f"snapshot {snapshot.name}: image {snapshot.image_id} can be booted from")
-            elif snapshot.state in (SnapshotState.FAILED, SnapshotState.LOST):
-                action.objects.event(action.resource, Reason.IMAGE_FAILED, f"snapshot {snapshot.name}: {snapshot.message}", warning=True)
-        former = {i.checksum: i.state for i in parse_cluster_status(resource.status).images}
-        for image in action.status.images:
-            if former.get(image.checksum) == image.state:
-                continue
-            if image.state is ImageState.ACTIVE:
-                action.objects.event(action.resource, Reason.IMAGE_READY, f"image {image.image_id} with checksum {image.checksum[:19]}... can be booted from")
-            elif image.state is ImageState.FAILED:
-                action.objects.event(action.resource, Reason.IMAGE_FAILED, f"image with checksum {image.checksum[:19]}...: {image.message}", warning=True)
 
     def _outcome(self, plan: ClusterPlan, action: Action, gathered: Gathered) -> Outcome:
         if action.failures:
@@ -294,3 +253,50 @@ def _failed(failure: StepFailure, deleting: bool) -> list[Verdict]:
     if error.kind is ErrorKind.UNAUTHORIZED and error.system == "openstack":
         found.append(verdicts.of_unknown(ConditionType.CREDENTIALS_VALID, Unknown(error.reason, error.message)))
     return found
+
+
+def _count(former: SwarmClusterStatus, action: Action, observe: ObserveFailure) -> None:
+    """Failed reads and steps, and servers that were found in ERROR just now."""
+    for error in (*action.gathered.errors, *(f.error for f in action.failures)):
+        observe(error.system, error.reason.value)
+    faulty = [n for n in action.status.nodes if n.phase == MachinePhase.FAILED and n.server_id is not None and n.message]
+    before = {n.machine_uid for n in former.nodes if n.phase == MachinePhase.FAILED} if faulty else set()
+    for node in faulty:
+        if node.machine_uid not in before:
+            observe("openstack", fault_reason(node.message).value)
+
+
+def _tell_of_orphans(former: SwarmClusterStatus, action: Action) -> None:
+    """One Event for each that status did not name before."""
+    known = {o.id for o in former.orphans}
+    for orphan in action.status.orphans:
+        if orphan.id not in known:
+            action.objects.event(action.resource, Reason.ORPHANS_FOUND, f"{orphan.kind} {orphan.id} {orphan.name}", warning=True)
+
+
+def _tell_of_retained(former: SwarmClusterStatus, action: Action) -> None:
+    """One Event for each volume that has just become one without a machine."""
+    known = {v.volume_id for v in former.retained_volumes}
+    for volume in action.status.retained_volumes:
+        if volume.volume_id not in known:
+            action.objects.event(action.resource, Reason.RETAINED, f"volume {volume.name} ({volume.volume_id}) is kept: `retain` is set")
+
+
+def _tell_of_images(former: SwarmClusterStatus, action: Action) -> None:
+    """One Event for each snapshot that became Active, failed or was lost."""
+    before = {s.name: s.state for s in former.snapshots}
+    for snapshot in action.status.snapshots:
+        if before.get(snapshot.name) == snapshot.state:
+            continue
+        if snapshot.state is SnapshotState.ACTIVE:
+            action.objects.event(action.resource, Reason.IMAGE_READY, f"snapshot {snapshot.name}: image {snapshot.image_id} can be booted from")
+        elif snapshot.state in (SnapshotState.FAILED, SnapshotState.LOST):
+            action.objects.event(action.resource, Reason.IMAGE_FAILED, f"snapshot {snapshot.name}: {snapshot.message}", warning=True)
+    fetched = {i.checksum: i.state for i in former.images}
+    for image in action.status.images:
+        if fetched.get(image.checksum) == image.state:
+            continue
+        if image.state is ImageState.ACTIVE:
+            action.objects.event(action.resource, Reason.IMAGE_READY, f"image {image.image_id} with checksum {image.checksum[:19]}... can be booted from")
+        elif image.state is ImageState.FAILED:
+            action.objects.event(action.resource, Reason.IMAGE_FAILED, f"image with checksum {image.checksum[:19]}...: {image.message}", warning=True)
