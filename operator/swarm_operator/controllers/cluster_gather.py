@@ -14,7 +14,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
-from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Volume
+from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Port, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
@@ -132,7 +132,7 @@ class Gatherer:
             observation,
             credentials=Known(None) if isinstance(cloud_fact, Known) else cloud_fact,
             credentials_held=self._held,
-            credential_expiry=self._expiry(cloud) if cloud is not None else NOT_LOOKED_AT,
+            credential_expiry=_quietly(cloud.credential_expiry) if cloud is not None else NOT_LOOKED_AT,
             secrets=self._secrets(),
         )
         observation = self._cloud_facts(observation, cloud_fact)
@@ -178,13 +178,6 @@ class Gatherer:
             return cloud
 
         return self._read(connect)
-
-    def _expiry(self, cloud: Cloud) -> Fact[CredentialExpiry]:
-        """Not through `_read`: a Keystone that does not tell is none to fail on."""
-        try:
-            return Known(cloud.credential_expiry())
-        except ExternalError as error:
-            return Unknown(error.reason, error.message)
 
     def _secrets(self) -> Fact[Secrets]:
         """Read the cluster's own Secrets into `_contents`; what is known of them is the fact."""
@@ -235,25 +228,14 @@ class Gatherer:
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
             images=self._images(cloud) if self._status.swarm_id is not None or images.unsettled(self._spec, self._status) else NOT_LOOKED_AT,
-            keypairs=self._quietly(lambda: cloud.list_owned_keypairs(uid)) if self._status.swarm_id is not None else NOT_LOOKED_AT,
+            keypairs=_quietly(lambda: cloud.list_owned_keypairs(uid)) if self._status.swarm_id is not None else NOT_LOOKED_AT,
             project_fresh=True,
         )
 
-    def _quietly(self, call: Callable[[], T]) -> Fact[T]:
-        """What no reconcile fails on: it only serves to find what is left over."""
-        try:
-            return Known(call())
-        except ExternalError as error:
-            return Unknown(error.reason, error.message)
-
     def _volumes(self, cloud: Cloud) -> Fact[tuple[Volume, ...]]:
-        """Not through `_read` where nothing of the spec needs Cinder: a cloud without it is none to fail on."""
-        if declares_volumes(self._spec):
-            return self._read(lambda: cloud.list_owned_volumes(self._resource.uid))
-        try:
-            return Known(cloud.list_owned_volumes(self._resource.uid))
-        except ExternalError as error:
-            return Unknown(error.reason, error.message)
+        """A reconcile fails on them only where the spec needs Cinder: a cloud without it is none to fail on."""
+        look = self._read if declares_volumes(self._spec) else _quietly
+        return look(lambda: cloud.list_owned_volumes(self._resource.uid))
 
     def _settled(self, observation: ClusterObservation) -> bool:
         """Whether the remembered volumes will do."""
@@ -263,11 +245,8 @@ class Gatherer:
         return settled(self._spec, observation, machines) and (len(machines) >= wanted or not declares_volumes(self._spec))
 
     def _images(self, cloud: Cloud) -> Fact[tuple[Image, ...]]:
-        """Not through `_read`: what needs no image of ours goes on without Glance."""
-        try:
-            return Known(cloud.list_owned_images(self._resource.uid))
-        except ExternalError as error:
-            return Unknown(error.reason, error.message)
+        """What needs no image of ours goes on without Glance."""
+        return _quietly(lambda: cloud.list_owned_images(self._resource.uid))
 
     def _deletion_facts(self, observation: ClusterObservation, cloud: Cloud) -> ClusterObservation:
         """All of it fresh, and references not at all: they may be gone long since."""
@@ -277,7 +256,7 @@ class Gatherer:
         networking = self._read(lambda: cloud.list_owned_networking(uid))
         keypair = self._read(lambda: cloud.get_keypair(keypair_name(uid)))
         ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
-        observation = replace(observation, networking=networking, keypair=keypair, keypairs=self._quietly(lambda: cloud.list_owned_keypairs(uid)))
+        observation = replace(observation, networking=networking, keypair=keypair, keypairs=_quietly(lambda: cloud.list_owned_keypairs(uid)))
         no_server = isinstance(servers, Known) and all(s.status in GONE_STATUSES for s in servers.value)
         if no_server and isinstance(networking, Known) and networking.value.networks:
             ids = [n.id for n in networking.value.networks]
@@ -413,6 +392,14 @@ class Gatherer:
             return Guest(engine, volumes=volumes)
         addresses = [a for a in (logins.addresses.get(machine.uid), fixed_address(machine)) if a is not None]
         return Guest(engine, tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now()), volumes)
+
+
+def _quietly(call: Callable[[], T]) -> Fact[T]:
+    """What no reconcile fails on: the failure is the fact, and is not counted."""
+    try:
+        return Known(call())
+    except ExternalError as error:
+        return Unknown(error.reason, error.message)
 
 
 def remember(gathered: Gathered, at: float) -> SlowFacts | None:
