@@ -1,4 +1,4 @@
-"""Snapshots of workers, files of the web, and the removal of images."""
+"""Snapshots of workers, and images from files of the web."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import FROM_URL, IMAGE_RETAIN, IMAGE_VERIFIED, image_properties, object_name, snapshot_part, url_part
 
 
-@performs(s.CreateSnapshot, s.CreateImage, s.FillImage, s.VerifyImage, s.RetainImage, s.DeleteImage)
+@performs(s.CreateSnapshot, s.CreateImage, s.FillImage, s.VerifyImage, s.RetainImage)
 def _image(action: Action, step: s.Step) -> None:
     match step:
         case s.CreateSnapshot():
@@ -26,9 +26,6 @@ def _image(action: Action, step: s.Step) -> None:
             action.cloud.set_image_property(image_id, IMAGE_VERIFIED, source.checksum)
         case s.RetainImage(image_id, retain):
             action.cloud.set_image_property(image_id, IMAGE_RETAIN, "true" if retain else "false")
-        case s.DeleteImage(_, evidence, because):
-            action.cloud.delete_image(evidence.value)
-            action.objects.event(action.resource, Reason.DELETED, f"image {evidence.value}: {because}")
         case _:
             raise AssertionError(f"no way to perform {step}")
 

@@ -17,6 +17,7 @@ from swarm_operator.domain.ownership import (
     keypair_name,
     object_name,
 )
+from swarm_operator.ports.compute import Cloud
 
 
 @performs(s.EnsureSecrets, s.CreateNetwork, s.CreateSubnet, s.CreateRouter, s.AddRouterInterface, s.CreateSecurityGroup, s.AddRule, s.EnsureKeyPair)
@@ -55,7 +56,7 @@ def _infrastructure(action: Action, step: s.Step) -> None:
             raise AssertionError(f"no way to perform {step}")
 
 
-@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort)
+@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort, s.DeleteImage)
 def _remove(action: Action, step: s.Step) -> None:
     cloud = action.cloud
     match step:
@@ -64,37 +65,32 @@ def _remove(action: Action, step: s.Step) -> None:
         case s.RemoveRouterInterface(router_id, evidence):
             cloud.remove_router_interface(router_id, evidence.value)
         case s.DeleteOrphan(orphan, evidence, called):
-            ways: dict[OrphanKind, Callable[[str], None]] = {
-                "server": cloud.delete_server,
-                "port": cloud.delete_port,
-                "floating-ip": cloud.delete_floating_ip,
-                "router": cloud.delete_router,
-                "subnet": cloud.delete_subnet,
-                "network": cloud.delete_network,
-                "security-group": cloud.delete_security_group,
-                "key-pair": cloud.delete_keypair,
-                "volume": cloud.delete_volume,
-                "image": cloud.delete_image,
-            }
-            ways[orphan](evidence.value)
+            _way(cloud, orphan)(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
         case s.DeleteKeyPair(evidence):
             cloud.delete_keypair(evidence.value)
         case s.DeleteInfrastructure(kind, evidence, because):
-            delete = {
-                "floating-ip": cloud.delete_floating_ip,
-                "router": cloud.delete_router,
-                "port": cloud.delete_port,
-                "subnet": cloud.delete_subnet,
-                "network": cloud.delete_network,
-                "security-group": cloud.delete_security_group,
-                "volume": cloud.delete_volume,
-                "image": cloud.delete_image,
-            }[kind]
-            delete(evidence.value)
+            _way(cloud, kind)(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")
         case _:
             raise AssertionError(f"no way to perform {step}")
+
+
+def _way(cloud: Cloud, kind: OrphanKind) -> Callable[[str], None]:
+    """How an object of a kind is deleted, given its id (a key pair's name)."""
+    ways: dict[OrphanKind, Callable[[str], None]] = {
+        "server": cloud.delete_server,
+        "port": cloud.delete_port,
+        "floating-ip": cloud.delete_floating_ip,
+        "router": cloud.delete_router,
+        "subnet": cloud.delete_subnet,
+        "network": cloud.delete_network,
+        "security-group": cloud.delete_security_group,
+        "key-pair": cloud.delete_keypair,
+        "volume": cloud.delete_volume,
+        "image": cloud.delete_image,
+    }
+    return ways[kind]
 
 
 def _ensure_secrets(action: Action, step: s.EnsureSecrets) -> None:
