@@ -21,7 +21,7 @@ from swarm_operator.domain.cluster.images import serves_nothing
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
-from swarm_operator.domain.cluster.volumes import serves
+from swarm_operator.domain.cluster.volumes import in_service
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, keypair_name, machine_of, part_of, part_of_image
 
@@ -123,7 +123,8 @@ def _present(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         seen += _whole(spec, status, uid, networking)
     if isinstance(observation.volumes, Known):
         looked.add("volume")
-        seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting" and not serves(observation, v)]
+        serving = in_service(observation.volumes.value, uid)
+        seen += [("volume", v.id, v.name) for v in observation.volumes.value if v.status != "deleting" and v.id not in serving]
     if isinstance(observation.images, Known):
         looked.add("image")
         seen += [("image", i.id, i.name) for i in observation.images.value if serves_nothing(part_of_image(i.properties, uid))]

@@ -8,6 +8,7 @@ Does not: detach a volume from a server that lives. A volume whose entry has lef
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -261,14 +262,11 @@ def _idle_roots(observation: ClusterObservation) -> list[Volume]:
     return [v for v in observation.volumes.value if root_of(v.metadata, observation.uid) is not None and not v.attached_to and v.status in DELETABLE]
 
 
-def serves(observation: ClusterObservation, volume: Volume) -> bool:
-    """Whether a volume is a slot's, or a machine's root, and so accounted for. A second one of a slot is not: nothing says that it is empty, so a person, or the sweep that a
+def in_service(volumes: Sequence[Volume], cluster_uid: str) -> frozenset[str]:
+    """Ids of those that are a slot's, or a machine's root, and so accounted for. A second one of a slot is not: nothing says that it is empty, so a person, or the sweep that a
     person asked for, decides."""
-    if root_of(volume.metadata, observation.uid) is not None:
-        return True
-    return any(
-        same[0].id == volume.id for same in by_slot((observation.volumes.value if isinstance(observation.volumes, Known) else ()), observation.uid).values()
-    )
+    roots = {v.id for v in volumes if root_of(v.metadata, cluster_uid) is not None}
+    return frozenset(roots | {same[0].id for same in by_slot(volumes, cluster_uid).values()})
 
 
 @dataclass(frozen=True)
