@@ -10,13 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from swarm_operator.adapters.openstack.errors import SYSTEM
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.engine.clock import Clock, SystemClock
+from swarm_operator.engine.clock import Clock, SystemClock, rfc3339
 from swarm_operator.engine.limits import CircuitBreaker, Outage, TokenBucket
 
 _OUTAGES: Final = frozenset({ErrorKind.UNREACHABLE, ErrorKind.TRANSIENT, ErrorKind.AMBIGUOUS})
@@ -92,10 +91,6 @@ class Gate:
         with self._lock:
             cause = self._causes.get(service)
         last = f"; last failure: {cause.message}" if cause is not None else ""
-        text = f"{what}: not sent: the {service} API has failed since {_stamp(outage.since)}, next try at {_stamp(outage.next_try)}{last}"
+        text = f"{what}: not sent: the {service} API has failed since {rfc3339(outage.since)}, next try at {rfc3339(outage.next_try)}{last}"
         reason = cause.reason if cause is not None else Reason.CLOUD_UNREACHABLE
         return CircuitOpen(ErrorKind.UNREACHABLE, SYSTEM, text, retry_after=max(1.0, outage.wait), reason=reason)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
