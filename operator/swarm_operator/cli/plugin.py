@@ -1,155 +1,158 @@
-"""`kubectl swarm`: what is going on in swarms, for people. Installed as `kubectl-swarm`, also `python -m swarm_operator.cli`.
+"""`kubectl swarm`: what is going on in swarms, and what to do about it, for people. Installed as `kubectl-swarm`, also `python -m swarm_operator.cli`.
 
-Reads objects with the user's own kubeconfig and rights, and talks to nothing but the API server. The only writes are `pause` and `resume`: `spec.paused`, at the user's word.
-Does not: reach OpenStack, machines or engines.
+Works with the user's own kubeconfig and rights. Each group of commands has a module; here are their flags, and the entry point. Modules that bring a client library along are
+imported by the commands that need them, so that the others, and the completion of the shell, start quickly.
 """
 
 from __future__ import annotations
 
 import argparse
-import builtins
-import json
-import os
-import shlex
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
-from urllib.parse import urlsplit
-
-import yaml
 
 from swarm_operator import __version__
-from swarm_operator.api.base import API_VERSION
-from swarm_operator.cli.report import write_report
-from swarm_operator.cli.view import Style, tree
-from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.cli import change, dockerenv, report, show, swarm
+from swarm_operator.cli.context import Context, Engine
+from swarm_operator.cli.output import LISTING
+from swarm_operator.domain.errors import ExternalError
+from swarm_operator.ports.swarm import TlsMaterial
 
-Json = dict[str, Any]
-PLURALS = {"cluster": "swarmclusters", "service": "swarmservices"}
+Command = Callable[[Context], int]
+TARGET = "NAME of a SwarmCluster, or service/NAME"
 
 
-class Reader(Protocol):
-    """What the commands need of the API server; raises ExternalError. `adapters.kubernetes.user.UserApi`."""
+class _Verbs:
+    """Adds commands that all take the flags of a kubectl command, before the command's name or after it. `completes` says what the command's positional arguments name."""
 
-    def list(self, plural: str, namespace: str | None) -> list[Json]: ...
-    def get(self, plural: str, namespace: str, name: str) -> Json: ...
-    def events(self, namespace: str) -> builtins.list[Json]: ...
-    def secret(self, namespace: str, name: str) -> dict[str, bytes]: ...
-    def set_paused(self, plural: str, namespace: str, name: str, paused: bool) -> None: ...
+    def __init__(self, top: argparse.ArgumentParser) -> None:
+        _common(top, {"namespace": None, "kubeconfig": None, "context": None, "color": "auto"})
+        self._verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+
+    def __call__(self, name: str, run: Command, text: str, completes: str = "") -> argparse.ArgumentParser:
+        verb = self._verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        # What is not given here shall not undo what was given before the command's name.
+        _common(verb, dict.fromkeys(("namespace", "kubeconfig", "context", "color"), argparse.SUPPRESS))
+        verb.set_defaults(run=run, completes=completes)
+        return verb
+
+
+def _common(parser: argparse.ArgumentParser, defaults: dict[str, str | None]) -> None:
+    parser.add_argument("--namespace", "-n", default=defaults["namespace"], help="default: that of the context")
+    parser.add_argument("--kubeconfig", default=defaults["kubeconfig"], help="default: $KUBECONFIG, ~/.kube/config")
+    parser.add_argument("--context", default=defaults["context"], help="of the kubeconfig; default: the current one")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default=defaults["color"], help="auto: on a terminal, unless NO_COLOR is set")
+
+
+def _listing(verb: argparse.ArgumentParser, choices: Sequence[str] = LISTING, *, everywhere: bool = False) -> None:
+    verb.add_argument("--output", "-o", choices=choices, default=choices[0])
+    if everywhere:
+        verb.add_argument("--all-namespaces", "-A", action="store_true")
 
 
 def parser() -> argparse.ArgumentParser:
     """Flags as kubectl has them."""
     top = argparse.ArgumentParser(prog="kubectl swarm", description="Swarms as swarm-operator keeps them.")
     top.add_argument("--version", action="version", version=__version__)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--namespace", "-n", help="default: that of the context")
-    common.add_argument("--kubeconfig")
-    common.add_argument("--context")
-    verbs = top.add_subparsers(dest="verb", required=True)
-    status = verbs.add_parser("status", parents=[common], help="clusters, machines and services as a tree")
-    status.add_argument("name", nargs="?", help="one SwarmCluster")
-    status.add_argument("--all-namespaces", "-A", action="store_true")
-    status.add_argument("--output", "-o", choices=("tree", "wide", "json", "yaml"), default="tree")
-    status.add_argument("--color", choices=("auto", "always", "never"), default="auto")
-    for verb, text in (("pause", "have the operator change nothing"), ("resume", "end a pause")):
-        verbs.add_parser(verb, parents=[common], help=text).add_argument("target", help="NAME of a SwarmCluster, or service/NAME")
-    events = verbs.add_parser("events", parents=[common], help="Events of our kinds, oldest first")
-    events.add_argument("target", nargs="?", help="NAME of a SwarmCluster, or service/NAME")
-    docker = verbs.add_parser("docker-env", parents=[common], help="write the client certificate and print exports for the docker command")
-    docker.add_argument("name", help="a SwarmCluster")
-    docker.add_argument("--directory", type=Path, help="for the certificates; default: ~/.docker/swarm-operator/NAMESPACE/NAME")
-    report = verbs.add_parser("report", parents=[common], help="write a support bundle without secrets")
-    report.add_argument("name", help="a SwarmCluster")
-    report.add_argument("--file", type=Path, help="default: NAME-report.zip")
+    verbs = _Verbs(top)
+    _reading(verbs)
+    _changing(verbs)
+    _of_the_swarm(verbs)
     return top
 
 
-def execute(arguments: argparse.Namespace, reader: Reader, namespace: str, out: TextIO) -> int:
-    """Do what was asked; the exit status. Raises ExternalError."""
-    verb = arguments.verb
-    if verb == "status":
-        _status(arguments, reader, namespace, out)
-    elif verb in ("pause", "resume"):
-        kind, name = _target(arguments.target)
-        reader.set_paused(PLURALS[kind], namespace, name, verb == "pause")
-        out.write(f"{kind} {namespace}/{name} {verb}d\n")
-    elif verb == "events":
-        _events(arguments.target, reader, namespace, out)
-    elif verb == "docker-env":
-        _docker_env(arguments, reader, namespace, out)
-    elif verb == "report":
-        path = arguments.file or Path(f"{arguments.name}-report.zip")
-        cluster = reader.get("swarmclusters", namespace, arguments.name)
-        write_report(path, cluster, _services(reader, namespace, arguments.name), reader.events(namespace))
-        out.write(f"{path}\n")
-    return 0
+def _reading(verbs: _Verbs) -> None:
+    verb = verbs("status", show.status, "clusters, machines and services as a tree", "cluster")
+    verb.add_argument("name", nargs="?", help="one SwarmCluster")
+    _listing(verb, ("tree", "wide", "json", "yaml"), everywhere=True)
+    verb = verbs("events", show.events, "Events of our kinds, oldest first", "target")
+    verb.add_argument("target", nargs="?", help=TARGET)
+    _listing(verb, ("text", "json", "yaml"))
+    verb = verbs("orphans", show.orphans, "what is left in the cloud and serves no part of its cluster; exit status 3 when there is something", "cluster")
+    verb.add_argument("name", nargs="?", help="one SwarmCluster")
+    _listing(verb, everywhere=True)
+    verb = verbs("history", show.history, "revisions of a service", "service")
+    verb.add_argument("service", help="a SwarmService")
+    _listing(verb)
+    verb = verbs("docker-env", dockerenv.docker_env, "write the client certificate and print exports for the docker command", "cluster")
+    verb.add_argument("name", help="a SwarmCluster")
+    verb.add_argument("--directory", type=Path, help="for the certificates; default: ~/.docker/swarm-operator/NAMESPACE/NAME")
+    verb = verbs("report", report.report, "write a support bundle without secrets", "cluster")
+    verb.add_argument("name", help="a SwarmCluster")
+    verb.add_argument("--file", type=Path, help="default: NAME-report.tar.gz")
 
 
-def _status(arguments: argparse.Namespace, reader: Reader, namespace: str, out: TextIO) -> None:
-    scope = None if arguments.all_namespaces else namespace
-    clusters = [reader.get("swarmclusters", namespace, arguments.name)] if arguments.name else reader.list("swarmclusters", scope)
-    services = _services(reader, namespace, arguments.name) if arguments.name else reader.list("swarmservices", scope)
-    if arguments.output in ("json", "yaml"):
-        body = {"apiVersion": "v1", "kind": "List", "items": [*clusters, *services]}
-        out.write(json.dumps(body, indent=2) + "\n" if arguments.output == "json" else yaml.safe_dump(body, sort_keys=False))
-        return
-    colour = arguments.color == "always" or (arguments.color == "auto" and out.isatty() and "NO_COLOR" not in os.environ)
-    text = tree(clusters, services, Style(colour), wide=arguments.output == "wide")
-    out.write(text or f"No SwarmClusters in {'any namespace' if scope is None else 'namespace ' + scope}\n")
+def _changing(verbs: _Verbs) -> None:
+    verbs("pause", change.pause, "have the operator change nothing", "target").add_argument("target", help=TARGET)
+    verbs("resume", change.resume, "end a pause", "target").add_argument("target", help=TARGET)
+    verb = verbs("restart", change.restart, "replace the tasks of services once, as their update settings say", "service")
+    verb.add_argument("services", nargs="+", metavar="SERVICE", help="a SwarmService")
+    verb = verbs("rollback", change.rollback, "hold a service at an earlier revision", "service")
+    verb.add_argument("service", help="a SwarmService")
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--to-revision", type=int, metavar="N", help="see `history`; default: the one that was applied before the present one")
+    which.add_argument("--release", action="store_true", help="end it: the spec applies again")
+    verb = _machine(verbs("replace", change.replace, "have a machine replaced: drained, removed and made anew", "machine"))
+    verb.add_argument("--cancel", action="store_true", help="take the wish back, as far as nothing has been done")
+    verb = verbs("rotate", change.rotate, "have the join tokens made anew", "cluster")
+    verb.add_argument("name", help="a SwarmCluster")
 
 
-def _services(reader: Reader, namespace: str, cluster: str) -> list[Json]:
-    return [item for item in reader.list("swarmservices", namespace) if item["spec"]["clusterRef"]["name"] == cluster]
+def _of_the_swarm(verbs: _Verbs) -> None:
+    verb = verbs("ps", swarm.ps, "tasks of a service, with their nodes and errors", "service")
+    verb.add_argument("service", help="a SwarmService")
+    verb.add_argument("--current", action="store_true", help="only tasks that shall run")
+    _listing(verb)
+    verb = verbs("logs", swarm.logs, "what the tasks of a service write, on whichever nodes they are", "service")
+    verb.add_argument("service", help="a SwarmService")
+    verb.add_argument("--follow", "-f", action="store_true", help="go on until interrupted")
+    verb.add_argument("--tail", default="all", metavar="N", help="so many of the last lines of each task; default: all")
+    verb.add_argument("--since", type=seconds, metavar="DURATION", help="only what is younger: 90s, 10m, 2h, 1d")
+    verb.add_argument("--timestamps", "-t", action="store_true", help="the engine's time of each line")
+    verb.add_argument("--raw", action="store_true", help="lines alone, without task and node")
+    verb = verbs("top", swarm.top, "machines with their tasks and what these have reserved", "cluster")
+    verb.add_argument("name", help="a SwarmCluster")
+    _listing(verb)
+    verb = _machine(verbs("drain", swarm.drain, "have the tasks of a machine run elsewhere", "machine"))
+    verb.add_argument("--wait", action="store_true", help="until no task is left there")
+    verb.add_argument("--timeout", type=seconds, default=300.0, metavar="DURATION", help="of --wait; default: 5m")
+    _machine(verbs("undrain", swarm.undrain, "have a machine take tasks again", "machine"))
 
 
-def _events(target: str | None, reader: Reader, namespace: str, out: TextIO) -> None:
-    wanted = None if target is None else _target(target)
-    for event in sorted(reader.events(namespace), key=lambda found: found.get("lastTimestamp") or ""):
-        about = event["involvedObject"]
-        if about.get("apiVersion") != API_VERSION:
-            continue
-        kind = about["kind"].removeprefix("Swarm").lower()
-        if wanted not in (None, (kind, about["name"])):
-            continue
-        repeated = f" (x{event['count']})" if (event.get("count") or 1) > 1 else ""
-        out.write(f"{event.get('lastTimestamp') or '-'}  {event['type']:<7}  {kind}/{about['name']}  {event['reason']}{repeated}: {event['message']}\n")
+def _machine(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    verb.add_argument("machine", help="name of a machine, as in `status`")
+    verb.add_argument("--cluster", help="its SwarmCluster, where several have one of that name")
+    return verb
 
 
-def _docker_env(arguments: argparse.Namespace, reader: Reader, namespace: str, out: TextIO) -> None:
-    cluster = reader.get("swarmclusters", namespace, arguments.name)
-    endpoint = (cluster.get("status") or {}).get("endpoint")
-    if not endpoint or not urlsplit(endpoint).hostname:
-        raise ExternalError(ErrorKind.NOT_FOUND, "kubernetes", f"SwarmCluster {namespace}/{arguments.name} has no endpoint yet")
-    secret = reader.secret(namespace, f"{arguments.name}-docker-tls")
-    directory: Path = arguments.directory or Path.home() / ".docker" / "swarm-operator" / namespace / arguments.name
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The CA's key stays in the cluster: the docker command has no use for it.
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        with os.fdopen(os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(secret[name])
-    for variable, value in (("DOCKER_HOST", endpoint), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", str(directory.resolve()))):
-        out.write(f"export {variable}={shlex.quote(value)}\n")
+def seconds(text: str) -> float:
+    """A duration as kubectl takes it: 90s, 10m, 1h30m; a bare number is seconds. Raises ValueError."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    if not re.fullmatch(r"([0-9]+(ms|[smhd]))+", text):
+        raise ValueError(f"no duration: {text!r}")
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)(ms|[smhd])", text))
 
 
-def _target(text: str) -> tuple[str, str]:
-    kind, slash, name = text.partition("/")
-    if not slash:
-        return "cluster", text
-    if kind not in PLURALS or not name:
-        raise ExternalError(ErrorKind.INVALID, "kubernetes", f"{text!r} is neither NAME, cluster/NAME nor service/NAME")
-    return kind, name
+def _open_engine(endpoints: list[str], tls: TlsMaterial) -> Engine:
+    from swarm_operator.adapters.docker.user import UserSwarm
+
+    return UserSwarm(endpoints, tls)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of `kubectl-swarm`; 1 when the API server refuses or can't be reached."""
+    """Entry point of `kubectl-swarm`; 1 when something outside refuses or can't be reached, 2 for wrong flags, else what the command says."""
     arguments = parser().parse_args(argv)
     from swarm_operator.adapters.kubernetes.user import UserApi
 
     try:
-        reader = UserApi(arguments.kubeconfig, arguments.context)
-        return execute(arguments, reader, arguments.namespace or reader.namespace, sys.stdout)
+        api = UserApi(arguments.kubeconfig, arguments.context)
+        context = Context(arguments, api, arguments.namespace or api.namespace, sys.stdout, sys.stderr, _open_engine)
+        return int(arguments.run(context))
     except (ExternalError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130

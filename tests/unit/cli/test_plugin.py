@@ -1,84 +1,20 @@
-"""`kubectl swarm` over fake objects: what is shown, what is written, and what never is."""
+"""`kubectl swarm` over fake objects: what is shown."""
 
 from __future__ import annotations
 
-import io
 import json
+import re
 import stat
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from swarm_operator.cli.plugin import execute, parser
+from swarm_operator.cli.plugin import main, parser, seconds
 from swarm_operator.cli.view import Style, tree
-from swarm_operator.domain.errors import ErrorKind, ExternalError
-
-Json = dict[str, Any]
-
-
-def condition(kind: str, status: str, reason: str, message: str = "") -> Json:
-    return {"type": kind, "status": status, "reason": reason, "message": message}
-
-
-CLUSTER: Json = {
-    "apiVersion": "swarmops.io/v1alpha1",
-    "kind": "SwarmCluster",
-    "metadata": {"namespace": "shop", "name": "main", "uid": "u1", "generation": 3, "managedFields": [{"manager": "x"}]},
-    "spec": {"paused": False},
-    "status": {
-        "observedGeneration": 3,
-        "endpoint": "tcp://192.0.2.10:2376",
-        "engineVersion": "26.1.5",
-        "managers": {"summary": "1/1"},
-        "workers": {"summary": "0/1"},
-        "conditions": [
-            condition("Ready", "False", "NodesDown", "w-0: heartbeat failure"),
-            condition("Reconciling", "True", "NodesDown", "w-0: heartbeat failure"),
-            condition("Stalled", "False", "Progressing"),
-        ],
-        "nodes": [
-            {
-                "name": "w-0",
-                "role": "Worker",
-                "pool": "workers",
-                "slot": 0,
-                "phase": "Down",
-                "phaseSince": "2026-01-01T00:00:00Z",
-                "serverID": "s2",
-                "address": "10.0.0.3",
-                "message": "the node is down: heartbeat failure",
-                "remediation": {"rung": "SoftReboot", "attempts": 2, "since": "2026-01-01T00:01:00Z"},
-            },
-            {
-                "name": "m-0",
-                "role": "Manager",
-                "slot": 0,
-                "phase": "Ready",
-                "phaseSince": "2026-01-01T00:00:00Z",
-                "serverID": "s1",
-                "nodeID": "n1",
-                "address": "10.0.0.2",
-                "floatingIP": "192.0.2.10",
-            },
-        ],
-    },
-}
-SERVICE: Json = {
-    "apiVersion": "swarmops.io/v1alpha1",
-    "kind": "SwarmService",
-    "metadata": {"namespace": "shop", "name": "web", "uid": "u2", "generation": 1},
-    "spec": {"clusterRef": {"name": "main"}, "image": "nginx:1", "env": ["MODE=prod", "DB_PASS=hunter2"]},
-    "status": {
-        "observedGeneration": 1,
-        "replicas": {"summary": "1/2"},
-        "conditions": [condition("Ready", "False", "Converging", "1 of 2 run")],
-        "drift": ["TaskTemplate.ContainerSpec.Env"],
-        "failingTasks": [{"node": "w-0", "state": "rejected", "error": "No such image: nginx:1", "count": 3}],
-    },
-}
-LOST: Json = {**SERVICE, "metadata": {**SERVICE["metadata"], "name": "lost"}, "spec": {"clusterRef": {"name": "gone"}, "image": "x"}, "status": {}}
+from swarm_operator.domain.errors import ExternalError
+from unit.cli.fakes import CLUSTER, LOST, SERVICE, Call, FakeApi, condition, run
 
 GOLDEN = """\
 SwarmCluster shop/main  not ready: NodesDown
@@ -97,43 +33,8 @@ SwarmCluster shop/gone: not there
 """
 
 
-class FakeReader:
-    """Objects of one namespace in memory."""
-
-    def __init__(self, cluster: Json = CLUSTER) -> None:
-        self.cluster = cluster
-        self.writes: list[tuple[str, str, bool]] = []
-
-    def list(self, plural: str, namespace: str | None) -> Any:
-        return [self.cluster] if plural == "swarmclusters" else [SERVICE, LOST]
-
-    def get(self, plural: str, namespace: str, name: str) -> Json:
-        if name != "main":
-            raise ExternalError(ErrorKind.NOT_FOUND, "kubernetes", f"{name} not found")
-        return self.cluster
-
-    def events(self, namespace: str) -> Any:
-        def event(kind: str, name: str, at: str, message: str, api: str = "swarmops.io/v1alpha1") -> Json:
-            about = {"apiVersion": api, "kind": kind, "name": name}
-            return {"involvedObject": about, "lastTimestamp": at, "type": "Normal", "reason": "R", "message": message, "count": 2}
-
-        return [
-            event("SwarmService", "web", "2026-01-01T00:00:02Z", "second password=abc"),
-            event("SwarmCluster", "main", "2026-01-01T00:00:01Z", "first"),
-            event("Pod", "main", "2026-01-01T00:00:00Z", "foreign", "v1"),
-        ]
-
-    def secret(self, namespace: str, name: str) -> dict[str, bytes]:
-        return {"ca.pem": b"ca", "ca-key.pem": b"never", "cert.pem": b"cert", "key.pem": b"key"} if name == "main-docker-tls" else {}
-
-    def set_paused(self, plural: str, namespace: str, name: str, paused: bool) -> None:
-        self.writes.append((plural, name, paused))
-
-
-def run(*argv: str, reader: FakeReader | None = None) -> str:
-    out = io.StringIO()
-    assert execute(parser().parse_args(argv), reader or FakeReader(), "shop", out) == 0
-    return out.getvalue()
+def with_status(**status: Any) -> dict[str, Any]:
+    return {**CLUSTER, "status": {**CLUSTER["status"], **status}}
 
 
 def test_status_is_a_tree() -> None:
@@ -147,36 +48,32 @@ def test_wide_adds_ids_and_one_name_leaves_others_out() -> None:
 
 
 def test_colours_change_nothing_but_codes() -> None:
-    import re
-
     coloured = tree([CLUSTER], [SERVICE, LOST], Style(True))
     assert "\x1b[31mDown\x1b[0m" in coloured
     assert re.sub(r"\x1b\[\d+m", "", coloured) == GOLDEN
 
 
+def test_colours_are_for_terminals_and_no_color_forbids_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in Call("status", terminal=True).out
+    assert "\x1b[" not in run("status")
+    assert "\x1b[" in run("status", "--color", "always")
+    assert "\x1b[" not in Call("status", "--color", "never", terminal=True).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in Call("status", terminal=True).out
+    assert "\x1b[" in run("status", "--color", "always")
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b[" in Call("status", terminal=True).out, "an empty NO_COLOR says nothing (no-color.org)"
+
+
 def test_a_new_generation_is_not_called_ready() -> None:
-    ready = {
-        **CLUSTER,
-        "metadata": {**CLUSTER["metadata"], "generation": 4},
-        "status": {**CLUSTER["status"], "conditions": [condition("Ready", "True", "Reconciled")]},
-    }
-    assert "the last change is not seen by the operator yet" in run("status", "main", reader=FakeReader(ready))
+    ready = with_status(conditions=[condition("Ready", "True", "Reconciled")]) | {"metadata": {**CLUSTER["metadata"], "generation": 4}}
+    assert "the last change is not seen by the operator yet" in run("status", "main", api=FakeApi(ready))
 
 
-def test_json_gives_the_objects() -> None:
+def test_json_and_yaml_give_the_objects() -> None:
     assert [item["metadata"]["name"] for item in json.loads(run("status", "-o", "json"))["items"]] == ["main", "web", "lost"]
-
-
-def test_pause_and_resume_write_only_paused() -> None:
-    reader = FakeReader()
-    assert run("pause", "main", reader=reader) == "cluster shop/main paused\n"
-    assert run("resume", "service/web", reader=reader) == "service shop/web resumed\n"
-    assert reader.writes == [("swarmclusters", "main", True), ("swarmservices", "web", False)]
-
-
-def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(ExternalError, match="neither"):
-        run("pause", "pod/x")
+    assert [item["metadata"]["name"] for item in yaml.safe_load(run("status", "main", "-o", "yaml"))["items"]] == ["main", "web"]
 
 
 def test_events_are_ours_in_order() -> None:
@@ -184,6 +81,33 @@ def test_events_are_ours_in_order() -> None:
     assert [line.split()[2] for line in lines] == ["cluster/main", "service/web"]
     assert lines[0].endswith("R (x2): first")
     assert run("events", "service/web").count("\n") == 1
+    assert [item["message"] for item in json.loads(run("events", "main", "-o", "json"))["items"]] == ["first"]
+
+
+def test_orphans_are_listed_and_told_by_the_exit_status() -> None:
+    orphan = {"kind": "port", "id": "p-1", "name": "10.0.0.7", "firstSeen": "2026-01-01T00:00:00Z"}
+    call = Call("orphans", api=FakeApi(with_status(orphans=[orphan])))
+    assert call.status == 3
+    assert call.out.splitlines() == [
+        "CLUSTER  KIND  ID   NAME      FIRST SEEN            POLICY",
+        "main     port  p-1  10.0.0.7  2026-01-01T00:00:00Z  Report",
+    ]
+    document = json.loads(Call("orphans", "main", "-o", "json", api=FakeApi(with_status(orphans=[orphan]))).out)
+    assert document == [{"namespace": "shop", "cluster": "main", "policy": "Report", **orphan}]
+    assert Call("orphans", "-A", api=FakeApi(with_status(orphans=[orphan]))).out.startswith("NAMESPACE")
+
+
+def test_no_orphans_is_not_said_for_sure_where_the_operator_could_not_look() -> None:
+    assert run("orphans") == "No orphans in namespace shop\n"
+    blind = Call("orphans", api=FakeApi(with_status(conditions=[condition("OrphansFound", "Unknown", "CloudUnreachable", "neutron does not answer")])))
+    assert blind.status == 0 and "could not look for all of them: neutron does not answer" in blind.err
+
+
+def test_history_marks_what_applies() -> None:
+    lines = run("history", "web").splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["3", "applied"], ["2", "2026-01-01T12:00:00Z"], ["1", "2026-01-02T00:00:00Z"]]
+    pinned = {**SERVICE, "spec": {**SERVICE["spec"], "rollbackTo": {"revision": 2}}}
+    assert "2         pinned" in run("history", "service/web", api=FakeApi(CLUSTER, pinned))
 
 
 def test_docker_env_writes_the_client_certificate_for_its_owner_only(tmp_path: Path) -> None:
@@ -197,17 +121,23 @@ def test_docker_env_writes_the_client_certificate_for_its_owner_only(tmp_path: P
 
 def test_docker_env_needs_an_endpoint() -> None:
     with pytest.raises(ExternalError, match="no endpoint yet"):
-        run("docker-env", "main", reader=FakeReader({**CLUSTER, "status": {}}))
+        run("docker-env", "main", api=FakeApi({**CLUSTER, "status": {}}))
 
 
-def test_report_holds_no_secret(tmp_path: Path) -> None:
-    path = tmp_path / "r.zip"
-    run("report", "main", "--file", str(path))
-    with zipfile.ZipFile(path) as bundle:
-        texts = {name: bundle.read(name).decode() for name in bundle.namelist()}
-    assert sorted(texts) == ["about.yaml", "cluster.yaml", "events.yaml", "services.yaml"]
-    whole = "".join(texts.values())
-    assert "DB_PASS=[redacted]" in whole
-    assert "password=[redacted]" in whole
-    assert not any(word in whole for word in ("hunter2", "abc", "never", "managedFields", "foreign", "lost"))
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+def test_flags_may_stand_before_the_command_or_after_it() -> None:
+    before, after = parser().parse_args(["-n", "a", "--context", "c", "status"]), parser().parse_args(["status", "-n", "a", "--context", "c"])
+    assert (before.namespace, before.context, before.color) == (after.namespace, after.context, after.color) == ("a", "c", "auto")
+    assert parser().parse_args(["-n", "a", "status", "-n", "b"]).namespace == "b"
+
+
+def test_durations_are_those_of_kubectl() -> None:
+    assert [seconds(text) for text in ("90", "1.5", "90s", "1h30m", "1d", "250ms")] == [90, 1.5, 90, 5400, 86400, 0.25]
+    for text in ("", "s", "10x", "-1s", "1h x"):
+        with pytest.raises(ValueError):
+            seconds(text)
+
+
+def test_a_failure_is_one_line_and_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert main(["status", "--kubeconfig", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.startswith("error: no usable Kubernetes login")

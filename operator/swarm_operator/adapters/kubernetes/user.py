@@ -46,14 +46,30 @@ class UserApi:
             raise ExternalError(ErrorKind.NOT_FOUND, SYSTEM, f"Secret {name!r} not found")
         return data
 
-    def set_paused(self, plural: str, namespace: str, name: str, paused: bool) -> None:
-        """Write `spec.paused`, the one field of spec that a command of the plugin writes."""
-        path = _path(plural, namespace, name)
-        self._api.call("pause", "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body={"spec": {"paused": paused}}, media_type=MERGE_PATCH)
+    def patch(self, plural: str, namespace: str, name: str, body: Json) -> Json:
+        """A merge patch of the object; what it is then. CONFLICT where `body` carries a resourceVersion that is not the present one."""
+        return self._api.call(
+            f"patch_{plural}", "PATCH", _path(plural, namespace, name), query={"fieldManager": FIELD_MANAGER}, body=body, media_type=MERGE_PATCH
+        )
+
+    def preview(self, plural: str, namespace: str, manifest: Json) -> Json:
+        """What the object would be with the manifest's spec, without writing it: defaulted and validated by the API server (dry run). One that is not there gets no UID."""
+        name, query = str(manifest["metadata"]["name"]), {"fieldManager": FIELD_MANAGER, "dryRun": "All", "fieldValidation": "Strict"}
+        try:
+            present = self.get(plural, namespace, name)
+        except ExternalError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            body = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
+            return self._api.call(f"preview_{plural}", "POST", _path(plural, namespace), query=query, body=body)
+        annotations = {**(present["metadata"].get("annotations") or {}), **(manifest["metadata"].get("annotations") or {})}
+        body = {**present, "metadata": {**present["metadata"], "annotations": annotations}, "spec": manifest.get("spec") or {}}
+        return self._api.call(f"preview_{plural}", "PUT", _path(plural, namespace, name), query=query, body=body)
 
 
-def _path(plural: str, namespace: str, name: str) -> str:
-    return f"/apis/{API_VERSION}/namespaces/{segment(namespace)}/{plural}/{segment(name)}"
+def _path(plural: str, namespace: str, name: str | None = None) -> str:
+    path = f"/apis/{API_VERSION}/namespaces/{segment(namespace)}/{plural}"
+    return path if name is None else f"{path}/{segment(name)}"
 
 
 def _namespace(kubeconfig: str | None, context: str | None) -> str:
