@@ -118,6 +118,8 @@ def _of_the_swarm(verbs: _Verbs) -> None:
     verb.add_argument("--wait", action="store_true", help="until no task is left there")
     verb.add_argument("--timeout", type=seconds, default=300.0, metavar="DURATION", help="of --wait; default: 5m")
     _machine(verbs("undrain", swarm.undrain, "have a machine take tasks again", "machine"))
+    verb = _machine(verbs("ssh", _ssh, "log in to a machine, or run a command there: ssh MACHINE -- COMMAND", "machine"))
+    verb.add_argument("--tty", "-t", action="store_true", help="a terminal for the command too")
 
 
 def _machine(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -136,6 +138,23 @@ def seconds(text: str) -> float:
     return sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)(ms|[smhd])", text))
 
 
+def _ssh(context: Context) -> int:
+    from swarm_operator.cli.ssh import ssh
+
+    return ssh(context)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The flags. What follows `--` is a command for `ssh`, and nothing for the others."""
+    flags, command = (list(argv[: argv.index("--")]), list(argv[argv.index("--") + 1 :])) if "--" in argv else (list(argv), [])
+    top = parser()
+    arguments = top.parse_args(flags)
+    if command and arguments.verb != "ssh":
+        top.error(f"unrecognized arguments: {' '.join(command)}")
+    arguments.command = command
+    return arguments
+
+
 def _open_engine(endpoints: list[str], tls: TlsMaterial) -> Engine:
     from swarm_operator.adapters.docker.user import UserSwarm
 
@@ -144,7 +163,7 @@ def _open_engine(endpoints: list[str], tls: TlsMaterial) -> Engine:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `kubectl-swarm`; 1 when something outside refuses or can't be reached, 2 for wrong flags, else what the command says."""
-    arguments = parser().parse_args(argv)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     from swarm_operator.adapters.kubernetes.user import UserApi
 
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from swarm_operator.adapters.docker.user import Line
 from swarm_operator.cli.context import Context
-from swarm_operator.cli.plugin import parser
+from swarm_operator.cli.plugin import parse
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.ports.swarm import TlsMaterial
 
@@ -205,7 +205,7 @@ class Call:
     def __init__(self, *argv: str, api: FakeApi | None = None, engine: FakeEngine | None = None, terminal: bool = False) -> None:
         self.api, self.engine = api or FakeApi(), engine or FakeEngine()
         out, err = Terminal() if terminal else io.StringIO(), io.StringIO()
-        arguments = parser().parse_args(argv)
+        arguments = parse(argv)
         context = Context(arguments, self.api, arguments.namespace or "shop", out, err, self.engine.open)
         self.status = arguments.run(context)
         self.out, self.err = out.getvalue(), err.getvalue()
