@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from swarm_operator import __version__
+from swarm_operator.api.parse import SpecError
 from swarm_operator.cli import change, dockerenv, report, show, swarm
 from swarm_operator.cli.context import Context, Engine
 from swarm_operator.cli.output import LISTING
@@ -75,6 +76,11 @@ def _reading(verbs: _Verbs) -> None:
     verb = verbs("history", show.history, "revisions of a service", "service")
     verb.add_argument("service", help="a SwarmService")
     _listing(verb)
+    verb = verbs("plan", _plan, "what the operator would do next, as things are or as a manifest would make them", "target")
+    verb.add_argument("target", nargs="?", help=f"{TARGET}; a cluster with its services; default: all of the namespace")
+    verb.add_argument("--filename", "-f", metavar="FILE", help="plan this manifest, as if it were applied; - for standard input")
+    verb.add_argument("--exit-code", action="store_true", help="exit status 3 when there is something to do")
+    _listing(verb, ("text", "json", "yaml"))
     verb = verbs("docker-env", dockerenv.docker_env, "write the client certificate and print exports for the docker command", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
     verb.add_argument("--directory", type=Path, help="for the certificates; default: ~/.docker/swarm-operator/NAMESPACE/NAME")
@@ -138,6 +144,12 @@ def seconds(text: str) -> float:
     return sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)(ms|[smhd])", text))
 
 
+def _plan(context: Context) -> int:
+    from swarm_operator.cli.planning import planned
+
+    return planned(context)
+
+
 def _ssh(context: Context) -> int:
     from swarm_operator.cli.ssh import ssh
 
@@ -170,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         api = UserApi(arguments.kubeconfig, arguments.context)
         context = Context(arguments, api, arguments.namespace or api.namespace, sys.stdout, sys.stderr, _open_engine)
         return int(arguments.run(context))
-    except (ExternalError, OSError) as error:
+    except (ExternalError, SpecError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

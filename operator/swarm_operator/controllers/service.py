@@ -83,6 +83,22 @@ class ServiceController:
                 return self._forget(key)
             return Retry(error.message, error.retry_after or 0.0)
 
+    def plan(self, resource: Resource) -> ServicePlan:
+        """What `reconcile` would do next with this object, which need not be stored as it is. Looks at the swarm, and changes nothing there nor here. Raises SpecError for a
+        spec that can't be carried out, ExternalError where Kubernetes can't be read; what the swarm does not tell is in the plan's verdicts."""
+        subject = self._subject(resource)
+        _, fact, _ = self._look(resource, subject)
+        return decide(subject, fact, self._clock.now())
+
+    def _subject(self, resource: Resource) -> Subject:
+        """Raises SpecError."""
+        spec = parse_service(resource.spec)
+        if problems := validate_service(spec):
+            raise SpecError(problems)
+        owner = Owner(resource.uid, resource.key.namespace, resource.key.name, resource.annotations.get(RESTARTED_AT, "")[:128])
+        pin = self._history.pin(resource, spec)
+        return Subject(owner, resource.generation, pin.spec, parse_service_status(resource.status), pin.finding, pin.problem)
+
     def _forget(self, key: Key) -> Outcome:
         self._sessions.forget(key)
         self._inputs.forget(key)
@@ -93,18 +109,12 @@ class ServiceController:
         return Done()
 
     def _reconcile(self, resource: Resource) -> Outcome:
-        status = parse_service_status(resource.status)
         try:
-            spec = parse_service(resource.spec)
-            if problems := validate_service(spec):
-                raise SpecError(problems)
+            subject = self._subject(resource)
         except SpecError as error:
-            document = invalid(status, resource.generation, str(error), self._clock.now())
+            document = invalid(parse_service_status(resource.status), resource.generation, str(error), self._clock.now())
             self._objects.apply_status(resource, document.to_manifest())
             return Done()
-        owner = Owner(resource.uid, resource.key.namespace, resource.key.name, resource.annotations.get(RESTARTED_AT, "")[:128])
-        pin = self._history.pin(resource, spec)
-        subject = Subject(owner, resource.generation, pin.spec, status, pin.finding, pin.problem)
         for _ in range(ATTEMPTS):
             session, fact, failure = self._look(resource, subject)
             if failure is not None and failure.kind is ErrorKind.CONFLICT:

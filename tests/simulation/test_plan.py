@@ -1,0 +1,90 @@
+"""What is planned is what is then done: the planner beside the controller, through the life of a cluster in the simulator."""
+
+from __future__ import annotations
+
+from simulator import World
+from simulator.guests import SimHosts
+from simulator.images import SimDownloads
+from simulator.world import KEY, SimClouds
+from swarm_operator.cli.plan import describe
+from swarm_operator.controllers.cluster import ClusterController
+from swarm_operator.controllers.planner import Planner
+from swarm_operator.domain.service.decision import ServicePlan
+from swarm_operator.engine.outcome import After, Retry
+from swarm_operator.ports.objects import Resource
+
+
+class NoServices:
+    def plan(self, resource: Resource) -> ServicePlan:
+        raise NotImplementedError
+
+
+def planner(world: World) -> Planner:
+    objects, hosts = world.port("kubernetes", world.objects), world.port("hosts", SimHosts(world))
+    return Planner(objects, SimClouds(world), hosts, world.sessions, NoServices(), world.clock, threads=1)
+
+
+def live(world: World, until: str, limit: int = 200) -> list[str]:
+    """Reconcile with a new process each time until `until` (an attribute of the world, or `gone`) holds; every plan before must be what was then done. The steps, in words."""
+    said: list[str] = []
+    for _ in range(limit):
+        world.tick()
+        resource = world.resource
+        if resource is None if until == "gone" else getattr(world, until):
+            return said
+        assert resource is not None
+        before = world.external_writes()
+        plan = planner(world).cluster(resource).plan
+        assert world.external_writes() == before, "a plan changes nothing"
+        done: list[str] = []
+        hosts, downloads = world.port("hosts", SimHosts(world)), world.port("downloads", SimDownloads(world.web, world.web_cut_off))
+        controller = ClusterController(
+            world.port("kubernetes", world.objects, free=frozenset({"event"})),
+            SimClouds(world),
+            hosts,
+            world.sessions,
+            world.clock,
+            guest_threads=1,
+            downloads=downloads,
+            observe_step=lambda step, result, done=done: done.append(f"{step} {result}"),  # type: ignore[misc]
+        )
+        outcome = controller.reconcile(KEY)
+        assert sorted(done) == sorted(f"{type(step).__name__} ok" for step in plan.steps)
+        said += [f"{action.step} {action.what}" for action in (describe(step, KEY.name) for step in plan.steps)]
+        world.clock.advance(max(1.0, outcome.seconds if isinstance(outcome, After) else outcome.minimum if isinstance(outcome, Retry) else 30.0))
+    raise AssertionError(f"not {until} in {limit} reconciles; last: {said[-5:]}")
+
+
+def test_the_plan_is_what_is_done_from_creation_to_deletion() -> None:
+    world = World()
+    said = live(world, "ready")
+    assert any(text.startswith("CreateServer demo-manager-0 ") for text in said) and any(text.startswith("JoinNode demo-web-0 ") for text in said)
+    world.scale(2)
+    assert any(text.startswith("CreateServer demo-web-1 ") for text in live(world, "ready"))
+    world.scale(1)
+    assert any(text.startswith("DrainNode demo-web-1") for text in live(world, "ready"))
+    world.annotate({"swarmops.io/remediate": "demo-web-0"})
+    world.edit(drainTimeoutSeconds=1)
+    assert any(text.startswith("DrainNode demo-web-0") for text in live(world, "ready"))
+    world.annotate({})
+    world.delete()
+    assert "RemoveFinalizer" in [text.split()[0] for text in live(world, "gone")]
+
+
+def test_no_secret_is_in_the_words_of_a_plan() -> None:
+    world = World({"join": "Metadata"})
+    said = "\n".join(live(world, "ready"))
+    secrets = [value for _, data in world.objects.secrets.values() for value in data.values()]
+    tokens = [world.swarm.token("worker"), world.swarm.token("manager")]
+    assert len(secrets) > 4 and not any(value.decode() in said for value in secrets) and not any(token in said for token in tokens)
+
+
+def test_an_edit_is_planned_without_being_stored() -> None:
+    world = World()
+    live(world, "ready")
+    stored = world.resource
+    assert stored is not None
+    edited = Resource(**{**vars(stored), "spec": {**stored.spec, "workerPools": [{"name": "web", "replicas": 3}]}, "generation": stored.generation + 1})
+    steps = planner(world).cluster(edited).plan.steps
+    assert [describe(step, KEY.name).what for step in steps if type(step).__name__ == "CreatePort"] == ["demo-web-1", "demo-web-2"]
+    assert world.resource == stored and not planner(world).cluster(stored).plan.steps
