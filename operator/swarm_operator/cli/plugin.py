@@ -11,11 +11,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from swarm_operator import __version__
 from swarm_operator.api.parse import SpecError
-from swarm_operator.cli import change, dockerenv, report, show, swarm
-from swarm_operator.cli.context import Context, Engine
+from swarm_operator.cli import change, completion, dockerenv, report, show, swarm, wait
+from swarm_operator.cli.context import Api, Context, Engine
 from swarm_operator.cli.output import LISTING
 from swarm_operator.domain.errors import ExternalError
 from swarm_operator.ports.swarm import TlsMaterial
@@ -81,6 +82,12 @@ def _reading(verbs: _Verbs) -> None:
     verb.add_argument("--filename", "-f", metavar="FILE", help="plan this manifest, as if it were applied; - for standard input")
     verb.add_argument("--exit-code", action="store_true", help="exit status 3 when there is something to do")
     _listing(verb, ("text", "json", "yaml"))
+    verb = verbs("wait", wait.wait, "wait for a condition, and show what goes on meanwhile", "target")
+    verb.add_argument("target", help=TARGET)
+    verb.add_argument("--for", dest="condition", default="Ready", metavar="CONDITION[=STATUS]", help="a condition, or `delete`; default: Ready")
+    verb.add_argument("--timeout", type=seconds, default=600.0, metavar="DURATION", help="default: 10m")
+    verb = verbs("completion", _print_completion, "print the completion of kubectl-swarm for a shell", "shell")
+    verb.add_argument("shell", choices=tuple(completion.SHELLS))
     verb = verbs("docker-env", dockerenv.docker_env, "write the client certificate and print exports for the docker command", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
     verb.add_argument("--directory", type=Path, help="for the certificates; default: ~/.docker/swarm-operator/NAMESPACE/NAME")
@@ -126,6 +133,11 @@ def _of_the_swarm(verbs: _Verbs) -> None:
     _machine(verbs("undrain", swarm.undrain, "have a machine take tasks again", "machine"))
     verb = _machine(verbs("ssh", _ssh, "log in to a machine, or run a command there: ssh MACHINE -- COMMAND", "machine"))
     verb.add_argument("--tty", "-t", action="store_true", help="a terminal for the command too")
+
+
+def _print_completion(context: Context) -> int:
+    context.out.write(completion.SHELLS[context.arguments.shell])
+    return 0
 
 
 def _machine(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -179,8 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from swarm_operator.adapters.kubernetes.user import UserApi
 
     try:
-        api = UserApi(arguments.kubeconfig, arguments.context)
-        context = Context(arguments, api, arguments.namespace or api.namespace, sys.stdout, sys.stderr, _open_engine)
+        # The script of a shell's start-up is printed also where there is no kubeconfig.
+        api = UserApi(arguments.kubeconfig, arguments.context) if arguments.verb != "completion" else None
+        context = Context(arguments, cast(Api, api), arguments.namespace or (api.namespace if api else ""), sys.stdout, sys.stderr, _open_engine)
         return int(arguments.run(context))
     except (ExternalError, SpecError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

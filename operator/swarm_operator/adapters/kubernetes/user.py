@@ -35,6 +35,10 @@ class UserApi:
         """One object; NOT_FOUND."""
         return self._api.call(f"get_{plural}", "GET", _path(plural, namespace, name))
 
+    def namespaces(self) -> builtins.list[str]:
+        """Names of all namespaces; FORBIDDEN for most users."""
+        return [item["metadata"]["name"] for item in self._api.pages("list_namespaces", "/api/v1/namespaces")]
+
     def events(self, namespace: str) -> builtins.list[Json]:
         """All Events of a namespace."""
         return [*self._api.pages("list_events", f"/api/v1/namespaces/{segment(namespace)}/events")]
@@ -79,3 +83,12 @@ def _namespace(kubeconfig: str | None, context: str | None) -> str:
         return "default"
     chosen = active if context is None else next((found for found in contexts if found["name"] == context), active)
     return str(chosen["context"].get("namespace") or "default")
+
+
+def context_names() -> builtins.list[str]:
+    """Names of the contexts of the kubeconfig; none where there is none."""
+    try:
+        contexts, _ = list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except Exception:
+        return []
+    return [str(found["name"]) for found in contexts]
