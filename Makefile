@@ -7,8 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 LAB := deploy/lab/lab
+BASE_URL ?= https://localhost
 
-.PHONY: help demo demo-down test unit lab-test lint format crds docs site sbom lock bench clean
+.PHONY: help demo demo-down test unit lab-test lint format crds docs site sbom krew lock bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')" 2>/dev/null || grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ site: $(VENV)/.stamp ## The documentation as a site, in site/
 sbom: $(VENV)/.stamp ## What is in the image's Python environment, as CycloneDX, in build/
 	@mkdir -p build && $(VENV)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/swarm-operator.cdx.json requirements.txt
 	@echo "build/swarm-operator.cdx.json"
+
+krew: $(VENV)/.stamp ## The kubectl plugin as an archive, and its krew manifest, in build/krew/ (BASE_URL: where it will be)
+	@$(PY) deploy/krew/build.py "$(BASE_URL)"
 
 lock: $(VENV)/.stamp ## Renew requirements.txt and requirements-dev.txt (hashes, no URLs)
 	@$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header -o requirements.txt pyproject.toml

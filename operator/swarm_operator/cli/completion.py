@@ -144,3 +144,7 @@ def _typed(top: argparse.ArgumentParser, before: list[str]) -> argparse.Namespac
     with contextlib.suppress(argparse.ArgumentError, SystemExit), contextlib.redirect_stderr(io.StringIO()):
         return wanted.parse_known_args(before)[0]
     return argparse.Namespace(namespace=None, kubeconfig=None, context=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
