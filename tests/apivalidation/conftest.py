@@ -31,6 +31,12 @@ SMALLEST: dict[str, Manifest] = {
         "metadata": {"name": "example"},
         "spec": {"clusterRef": {"name": "demo"}, "image": "busybox:1"},
     },
+    "SwarmStack": {
+        "apiVersion": "swarmops.io/v1alpha1",
+        "kind": "SwarmStack",
+        "metadata": {"name": "example"},
+        "spec": {"clusterRef": {"name": "demo"}, "compose": "services: {web: {image: busybox}}"},
+    },
 }
 """The least that each kind takes."""
 
@@ -63,7 +69,9 @@ def api(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     namespace = f"apivalidation-{uuid.uuid4().hex[:8]}"
     kubectl = Kubectl({**os.environ, "KUBECONFIG": kubeconfig}, namespace)
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/swarmclusters.swarmops.io", "crd/swarmservices.swarmops.io")
+    kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", "crd/swarmclusters.swarmops.io", "crd/swarmservices.swarmops.io", "crd/swarmstacks.swarmops.io"
+    )
     kubectl("create", "namespace", namespace)
     yield kubectl
     kubectl("delete", "namespace", namespace, "--wait=false")

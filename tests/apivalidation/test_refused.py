@@ -36,3 +36,8 @@ def test_wrong_swarmcluster(api: Kubectl, case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", corpus("swarmservice.yaml"))
 def test_wrong_swarmservice(api: Kubectl, case: dict[str, Any]) -> None:
     assert_names(refusal(api, "SwarmService", case), case)
+
+
+@pytest.mark.parametrize("case", corpus("swarmstack.yaml"))
+def test_wrong_swarmstack(api: Kubectl, case: dict[str, Any]) -> None:
+    assert_names(refusal(api, "SwarmStack", case), case)

@@ -1,4 +1,4 @@
-"""GitOps tools wait for the right thing: on every phase of both kinds kstatus and the Argo CD script say what a person would."""
+"""GitOps tools wait for the right thing: on every phase of our kinds kstatus and the Argo CD script say what a person would."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from gitops.judges import HEALTH, ORACLE, ROOT, Judged, judge
+from simulation.test_stacks import SHOP
+from simulation.test_stacks import World as StackWorld
 from simulator import World, drive
 from swarm_operator.api.crd import KINDS, NOT_LOOKED_AT
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -172,9 +174,24 @@ def test_kstatus_takes_an_object_without_status_for_done_which_is_why_the_crd_gi
         assert schema["properties"]["status"]["default"] == NOT_LOOKED_AT
 
 
-def test_the_config_map_holds_the_script_for_both_kinds() -> None:
+def test_the_config_map_holds_the_script_for_all_kinds() -> None:
     data = yaml.safe_load((HEALTH.parent / "argocd-cm.yaml").read_text())["data"]
     assert data == {f"resource.customizations.health.swarmops.io_{kind.kind}": HEALTH.read_text() for kind in KINDS}
+
+
+def test_a_stack_is_waited_for_until_it_is_ready_and_a_wrong_file_is_a_failure() -> None:
+    world = StackWorld()
+    states = [seen(world.objects.resources[SHOP])]
+    for _ in range(14):
+        world.settle(1)
+        states.append(seen(world.objects.resources[SHOP]))
+    verdicts = [both(judged) for judged in judge(states)]
+    assert verdicts[0] == WAITING and verdicts[-1] == DONE
+    assert all((verdict == DONE) == ready(state) for verdict, state in zip(verdicts, states, strict=True))
+    world.edit(compose="services: {web: {image: x, nonsense: 1}}")
+    unseen = seen(world.objects.resources[SHOP])
+    world.settle(2)
+    assert [both(judged) for judged in judge([unseen, seen(world.objects.resources[SHOP])])] == [WAITING, STUCK]
 
 
 @pytest.mark.parametrize("path", ["argocd/application.yaml", "flux/kustomizations.yaml"])

@@ -19,6 +19,8 @@ CREDENTIALS_FINALIZER: Final = f"{GROUP}/credentials-in-use"
 """Finalizer of a Secret that `identityRef` names: it stays until no SwarmCluster needs it for its cleanup."""
 ABANDON: Final = f"{GROUP}/abandon"
 """Annotation of a SwarmCluster that is being deleted: with the value "true" its finalizer goes and what is left in the cloud stays there."""
+APPLIED_DIGEST: Final = f"{GROUP}/applied-digest"
+"""Annotation of a SwarmService that a SwarmStack made: a hash of what was applied last."""
 RESTARTED_AT: Final = f"{GROUP}/restartedAt"
 """Annotation of a SwarmService: its tasks are replaced once for each value (as `kubectl rollout restart` does with an annotation of its own)."""
 

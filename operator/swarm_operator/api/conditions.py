@@ -25,7 +25,7 @@ class ConditionType(StrEnum):
         member.doc = doc
         return member
 
-    # both kinds
+    # all kinds
     READY = "Ready", "All is as declared. Reason and message are those of the most important thing that is not."
     RECONCILING = "Reconciling", "The operator works towards the spec; False when there is nothing left to do."
     STALLED = "Stalled", "No retry can help, or no progress was made for too long: somebody must act. The message says how."
@@ -52,6 +52,14 @@ class ConditionType(StrEnum):
     AVAILABLE = "Available", "As many tasks run as declared."
     DRIFTED = "Drifted", "The service in the swarm differs from the spec: somebody changed it, and it is not put back (yet)."
     PINNED = "Pinned", "`spec.rollbackTo` holds the service at an earlier revision; the message names the fields of the spec that differ from it."
+    # SwarmStack
+    COMPOSE_VALID = "ComposeValid", "The compose file can be carried out. While it can't, nothing of the stack is changed; the message names the places."
+    KEYS_IGNORED = (
+        "KeysIgnored",
+        "The compose file has keys that swarm can't carry out, or variables that are not set; the message and `status.warnings` name them.",
+    )
+    SERVICES_APPLIED = "ServicesApplied", "The SwarmServices and networks of the stack are as the compose file says, and what has left it is removed."
+    SERVICES_READY = "ServicesReady", "All SwarmServices of the stack are Ready."
 
 
 _COMMON = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED)
@@ -77,6 +85,15 @@ SERVICE_CONDITIONS: Final = (
     ConditionType.PINNED,
 )
 """The conditions of a SwarmService."""
+STACK_CONDITIONS: Final = (
+    *_COMMON,
+    ConditionType.CLUSTER_REACHABLE,
+    ConditionType.COMPOSE_VALID,
+    ConditionType.KEYS_IGNORED,
+    ConditionType.SERVICES_APPLIED,
+    ConditionType.SERVICES_READY,
+)
+"""The conditions of a SwarmStack."""
 
 
 class Condition(ApiModel):

@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from swarm_operator.api.base import GROUP, VERSION
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
-from swarm_operator.api.rules import CLUSTER_RULES, SERVICE_RULES
+from swarm_operator.api.rules import CLUSTER_RULES, SERVICE_RULES, STACK_RULES
 from swarm_operator.api.schema import CEL_RULES, structural_schema
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
+from swarm_operator.api.stack import SwarmStackSpec, SwarmStackStatus
 
 CATEGORY: Final = "swarm"
 NOT_LOOKED_AT: Final = {"observedGeneration": -1}
@@ -98,6 +99,23 @@ KINDS: Final = (
             _MESSAGE,
         ),
         scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.currentReplicas", "labelSelectorPath": ".status.selector"},
+        selectable_fields=(".spec.clusterRef.name",),
+    ),
+    Kind(
+        kind="SwarmStack",
+        plural="swarmstacks",
+        short_name="swst",
+        description="SwarmStack is a compose file on a SwarmCluster: the operator makes its services (as SwarmServices) and networks, and removes what has left the file.",
+        spec=SwarmStackSpec,
+        status=SwarmStackStatus,
+        rules=STACK_RULES,
+        columns=(
+            *_ready_columns(),
+            _column("Cluster", ".spec.clusterRef.name", "The SwarmCluster it runs on."),
+            _column("Services", ".status.services.summary", "Services ready/declared."),
+            _AGE,
+            _MESSAGE,
+        ),
         selectable_fields=(".spec.clusterRef.name",),
     ),
 )

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
+from swarm_operator.api.stack import SwarmStackSpec, SwarmStackStatus
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[int | str, ...]
@@ -51,6 +52,16 @@ def parse_cluster(spec: Any) -> SwarmClusterSpec:
 def parse_service(spec: Any) -> SwarmServiceSpec:
     """`spec` of a SwarmService. Raises SpecError."""
     return _parse(SwarmServiceSpec, spec)
+
+
+def parse_stack(spec: Any) -> SwarmStackSpec:
+    """`spec` of a SwarmStack. Raises SpecError."""
+    return _parse(SwarmStackSpec, spec)
+
+
+def parse_stack_status(status: Any) -> SwarmStackStatus:
+    """`status` of a SwarmStack. Never fails: see `parse_cluster_status`."""
+    return _salvage(SwarmStackStatus, status)
 
 
 def parse_cluster_status(status: Any) -> SwarmClusterStatus:

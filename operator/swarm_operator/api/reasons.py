@@ -16,7 +16,7 @@ class Reason(StrEnum):
         member.doc = doc
         return member
 
-    # both kinds
+    # all kinds
     RECONCILED = "Reconciled", "Observed state matches the spec."
     PROGRESSING = "Progressing", "Work towards the spec is under way."
     IDLE = "Idle", "Nothing left to do for this generation."
@@ -129,6 +129,15 @@ class Reason(StrEnum):
         "PlacementInfeasible",
         "More replicas are declared than placement.maxReplicas lets run on the eligible nodes. Lower one, or add nodes.",
     )
+    # stacks
+    INVALID_COMPOSE = (
+        "InvalidCompose",
+        "The compose file can't be carried out; the message names the places. Nothing of the stack is changed until it is edited.",
+    )
+    KEYS_IGNORED = "KeysIgnored", "Keys of the compose file are ignored, as `docker stack deploy` does; the message names them."
+    SERVICES_NOT_READY = "ServicesNotReady", "Services of the stack are not Ready; the message names them and says why."
+    SERVICE_REFUSED = "ServiceRefused", "The API server refused a SwarmService of the stack; the message is its own. Edit the compose file."
+    NETWORK_DIFFERS = "NetworkDiffers", "A network of the stack is not as the file says, and a network can't be changed: give it another name."
     # events
     CREATED = "Created", "An external object was created."
     UPDATED = "Updated", "An external object was updated."

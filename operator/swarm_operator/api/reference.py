@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm_operator.api.base import API_VERSION
-from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS, ConditionType
+from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS, STACK_CONDITIONS, ConditionType
 from swarm_operator.api.crd import CATEGORY, KINDS, Kind, generator_main, manifest
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.schema import CEL_RULES
@@ -23,11 +23,11 @@ def files() -> dict[str, str]:
 
 
 def api_reference() -> str:
-    """All fields of both kinds, with types, bounds, defaults and rules."""
+    """All fields of all kinds, with types, bounds, defaults and rules."""
     parts = [
         f"# API reference: {API_VERSION}\n",
-        "Both kinds are namespaced and refer only to objects in their own namespace. "
-        f"`kubectl get {CATEGORY}` lists both; `kubectl explain swarmcluster.spec` shows what stands here.\n",
+        "All kinds are namespaced and refer only to objects in their own namespace. "
+        f"`kubectl get {CATEGORY}` lists them; `kubectl explain swarmcluster.spec` shows what stands here.\n",
         "The API server checks all that is below and refuses what does not fit. What it can't check (overlapping networks, for one) the operator reports as "
         "`Ready=False`, reason `InvalidSpec`, with the field in the message.\n",
     ]
@@ -127,7 +127,7 @@ def _cell(text: str) -> str:
 
 
 def conditions_page() -> str:
-    """Conditions of both kinds and all reasons."""
+    """Conditions of all kinds and all reasons."""
     parts = [
         "# Conditions and reasons\n",
         "Conditions follow the Kubernetes API conventions: `status` is True, False or Unknown, `lastTransitionTime` moves only when it does, and `observedGeneration` "
@@ -136,7 +136,7 @@ def conditions_page() -> str:
         "`Ready` sums up: it is what `kubectl wait --for=condition=Ready` and other tools look at. `Reconciling` and `Stalled` tell whether the operator is at work, "
         "or waits for somebody to act.\n",
     ]
-    for title, types in (("SwarmCluster", CLUSTER_CONDITIONS), ("SwarmService", SERVICE_CONDITIONS)):
+    for title, types in (("SwarmCluster", CLUSTER_CONDITIONS), ("SwarmService", SERVICE_CONDITIONS), ("SwarmStack", STACK_CONDITIONS)):
         parts += [f"## Conditions of {title}\n", _listing("Type", "True means", types)]
     parts += ["## Reasons\n", "The closed list: every `reason` of a condition or an Event is one of these.\n", _listing("Reason", "Meaning", list(Reason))]
     return "\n".join(parts)

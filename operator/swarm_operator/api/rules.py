@@ -65,3 +65,12 @@ SERVICE_RULES: Final = (
     ),
 )
 """Rules of SwarmService."""
+
+STACK_RULES: Final = (
+    cel(
+        "has(self.spec.stackName) || (self.metadata.name.size() <= 40 && !self.metadata.name.contains('.'))",
+        "`spec.stackName` must be set where metadata.name is longer than 40 characters or contains `.`",
+        fieldPath=".spec",
+    ),
+)
+"""Rules of SwarmStack."""

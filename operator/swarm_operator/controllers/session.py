@@ -146,6 +146,12 @@ class ClusterSession:
             self._materials = None
             self._material_changes += 1
 
+    def forget_view(self) -> None:
+        """What is known of nodes and networks is out of date."""
+        with self._lock:
+            self._view = None
+            self._view_changes += 1
+
     # -- events
 
     def handle(self, event: SwarmEvent) -> None:
@@ -158,9 +164,7 @@ class ClusterSession:
         elif event.type in ("config", "secret"):
             self.forget_materials()
         elif event.type in ("node", "network"):
-            with self._lock:
-                self._view = None
-                self._view_changes += 1
+            self.forget_view()
             if event.type == "node":
                 roaming = {service.id for service in self._cache.all() if live_mode(service.spec) == "global"}
                 with self._lock:

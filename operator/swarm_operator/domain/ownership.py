@@ -57,6 +57,8 @@ SERVICE_LABEL_SCHEDULED: Final = "io.swarmops.scheduled-at"
 """Service label with the value of the restart annotation that was carried out: written by the very update that restarts, so that it is done once."""
 NETWORK_LABEL_CLUSTER: Final = "io.swarmops.cluster-uid"
 """Label with the cluster's UID on overlay networks that we made."""
+NETWORK_LABEL_STACK: Final = "io.swarmops.stack-uid"
+"""Label with the SwarmStack's UID on overlay networks that we made for it."""
 MATERIAL_LABEL_SOURCE: Final = "io.swarmops.source"
 """On a config or secret that we made, beside the service's labels: kind, name and key of where its content is from."""
 

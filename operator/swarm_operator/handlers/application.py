@@ -27,10 +27,10 @@ from swarm_operator.engine.workers import WorkerPool
 from swarm_operator.handlers.settings import Settings
 from swarm_operator.handlers.sharding import only_own
 from swarm_operator.handlers.shell import Shell
-from swarm_operator.handlers.sweep import KINDS, Sweep
+from swarm_operator.handlers.sweep import Sweep
 from swarm_operator.handlers.watch import ClusterNames, WatchEvents
 from swarm_operator.handlers.wiring import BuildCore, build_core, build_lease, build_objects, leader_identity
-from swarm_operator.ports.objects import Key, Objects
+from swarm_operator.ports.objects import KINDS, Key, Objects
 from swarm_operator.telemetry import logs
 from swarm_operator.telemetry.metrics import Metrics
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectStates
@@ -54,7 +54,7 @@ class ReconcileObserver:
 
     def started(self, key: Key) -> None:
         fields = {"key": str(key), "kind": key.kind, "namespace": key.namespace, "cluster": self._clusters.cluster_of(key) or ""}
-        logs.bind(**fields, **({"service": key.name} if key.kind == "SwarmService" else {}))
+        logs.bind(**fields, **{name: key.name for kind, name in (("SwarmService", "service"), ("SwarmStack", "stack")) if key.kind == kind})
 
     def finished(self, key: Key, outcome: Outcome, seconds: float) -> None:
         log.debug("%s in %.2f s", outcome, seconds)
@@ -120,7 +120,7 @@ class Application:
         return self._exit_status
 
     def _wait_for_api(self) -> bool:
-        """Whether both kinds can be listed: within `startup_seconds`, for the CRDs may come a moment after us. kopf would wait silently and for ever."""
+        """Whether our kinds can be listed: within `startup_seconds`, for the CRDs may come a moment after us. kopf would wait silently and for ever."""
         end = self._clock.monotonic() + self._settings.startup_seconds
         while True:
             try:

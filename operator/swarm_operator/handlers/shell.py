@@ -1,4 +1,4 @@
-"""kopf as the process shell: it logs in and watches; two handlers turn events into keys. The only module that imports kopf.
+"""kopf as the process shell: it logs in and watches; a handler for each kind turns events into keys. The only module that imports kopf.
 
 No change handlers, timers or daemons: they would write annotations and finalizers on the objects, and lose or mix updates under load (kopf issues #1178, #1087, #838).
 Does not: write to any object.
@@ -18,7 +18,7 @@ from swarm_operator.adapters.kubernetes.login import bearer_token, expire_token
 from swarm_operator.adapters.kubernetes.objects import PLURALS
 from swarm_operator.api.base import GROUP, VERSION
 from swarm_operator.handlers.watch import EventSink
-from swarm_operator.ports.objects import Kind
+from swarm_operator.ports.objects import KINDS, Kind
 
 UNUSED_FINALIZER = f"{GROUP}/kopf-unused"
 """Must never appear on an object: no handler is registered that makes kopf add its finalizer."""
@@ -146,6 +146,6 @@ def _registry(configuration: Any, sink: EventSink) -> kopf.OperatorRegistry:
         async def seen(event: Any, **_: Any) -> None:
             sink(kind, event["type"], event["object"])
 
-    watch("SwarmCluster")
-    watch("SwarmService")
+    for kind in KINDS:
+        watch(kind)
     return registry

@@ -1,4 +1,4 @@
-"""The periodic list of both kinds: brings every key back, and proves the watch alive or dead.
+"""The periodic list of our kinds: brings every key back, and proves the watch alive or dead.
 
 Does not: reconcile.
 """
@@ -12,11 +12,8 @@ from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.queue import WorkQueue
 from swarm_operator.engine.watchdog import WatchOracle
 from swarm_operator.handlers.watch import ClusterNames
-from swarm_operator.ports.objects import Key, Kind, Objects
+from swarm_operator.ports.objects import KINDS, Key, Objects
 from swarm_operator.telemetry.objects import ObjectStates
-
-KINDS: tuple[Kind, ...] = ("SwarmCluster", "SwarmService")
-"""Clusters first: their services need them."""
 
 log = logging.getLogger(__name__)
 

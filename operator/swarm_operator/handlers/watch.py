@@ -21,7 +21,7 @@ from swarm_operator.telemetry.objects import ObjectStates, figures_of
 
 
 class ClusterNames:
-    """Which SwarmCluster each SwarmService names, as far as seen (`spec.clusterRef.name` is immutable). Thread safe."""
+    """Which SwarmCluster each SwarmService and SwarmStack names, as far as seen (`spec.clusterRef.name` is immutable). Thread safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class ClusterNames:
         """`key` was seen with this spec."""
         reference = spec.get("clusterRef")
         name = reference.get("name") if isinstance(reference, Mapping) else None
-        if key.kind != "SwarmService" or not isinstance(name, str):
+        if key.kind == "SwarmCluster" or not isinstance(name, str):
             return
         with self._lock:
             self._forget(key)
@@ -49,12 +49,12 @@ class ClusterNames:
         return key.name if key.kind == "SwarmCluster" else self._cluster.get(key)
 
     def services_of(self, cluster: Key) -> list[Key]:
-        """The services seen that name `cluster`."""
+        """The services and stacks seen that name `cluster`."""
         with self._lock:
             return sorted(self._services.get(cluster, ()))
 
     def group(self, key: Key) -> Hashable:
-        """The group of the work queue: all services of a cluster are one, the cluster itself is another. So services that hang on a dead manager can't keep
+        """The group of the work queue: all services of a cluster are one, its stacks another, the cluster itself a third. So services that hang on a dead manager can't keep
         their cluster from being repaired."""
         return (key.kind, key.namespace, self.cluster_of(key))
 
@@ -69,7 +69,7 @@ class ClusterNames:
 
 
 class WatchEvents:
-    """Receives each event of both kinds. Called from one thread (kopf's loop); quick, and raises nothing for an object that the API server can hold."""
+    """Receives each event of our kinds. Called from one thread (kopf's loop); quick, and raises nothing for an object that the API server can hold."""
 
     def __init__(self, queue: WorkQueue[Key], oracle: WatchOracle[Key], clusters: ClusterNames, metrics: Metrics, states: ObjectStates) -> None:
         self._queue = queue
@@ -92,6 +92,7 @@ class WatchEvents:
             self._wishes.pop(key, None)
             self._faces.pop(key, None)
             self._queue.add(key, urgent=True)
+            self._wake_stack(kind, metadata)
             return
         self._oracle.delivered(key, metadata["resourceVersion"])
         self._clusters.note(key, body.get("spec") or {})
@@ -100,9 +101,30 @@ class WatchEvents:
         # the Outcome's to say; a status that somebody else changed is put right by the next sweep.
         if _differs(self._wishes, key, _wish(metadata)):
             self._queue.add(key, urgent=True)
+        if kind == "SwarmService" and _stack_of(metadata) is not None and _differs(self._faces, key, _news(body)):
+            self._wake_stack(kind, metadata)
         if kind == "SwarmCluster" and _differs(self._faces, key, _face(body.get("status") or {})):
             for service in self._clusters.services_of(key):
                 self._queue.add(service)
+
+    def _wake_stack(self, kind: Kind, metadata: Mapping[str, Any]) -> None:
+        name = _stack_of(metadata) if kind == "SwarmService" else None
+        if name is not None:
+            self._queue.add(Key("SwarmStack", metadata["namespace"], name))
+
+
+def _stack_of(metadata: Mapping[str, Any]) -> str | None:
+    """The SwarmStack that owns a SwarmService."""
+    return next((str(reference["name"]) for reference in metadata.get("ownerReferences") or () if reference.get("kind") == "SwarmStack"), None)
+
+
+def _news(body: Mapping[str, Any]) -> Hashable:
+    """What a stack wants to know of its services: that somebody changed one, and how it fares."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    ready = [
+        (c.get("type"), c.get("status"), c.get("reason"), c.get("message")) for c in status.get("conditions") or () if c.get("type") in ("Ready", "Stalled")
+    ]
+    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), status.get("observedGeneration"), tuple(ready)
 
 
 def _differs(known: dict[Key, Hashable], key: Key, value: Hashable) -> bool:

@@ -19,7 +19,7 @@ from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.outcome import Outcome
 from swarm_operator.handlers.observed import ObservedSwarms
 from swarm_operator.handlers.settings import Settings
-from swarm_operator.ports.objects import Key, Objects
+from swarm_operator.ports.objects import Key, Kind, Objects
 from swarm_operator.telemetry.metrics import Metrics
 
 Reconcile = Callable[[Key], Outcome]
@@ -65,6 +65,7 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     from swarm_operator.controllers.image_transfers import Transfers
     from swarm_operator.controllers.service import ServiceController
     from swarm_operator.controllers.session import ClusterSessions
+    from swarm_operator.controllers.stack import StackController
 
     observe = metrics.observe_request
     sessions = ClusterSessions(ObservedSwarms(DockerSwarms(), observe), wake, clock)
@@ -83,9 +84,13 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
         observe_step=metrics.step_performed,
         observe_failure=metrics.failure_met,
     )
-    services = ServiceController(objects, sessions, clock)
+    controllers: dict[Kind, Reconcile] = {
+        "SwarmCluster": clusters.reconcile,
+        "SwarmService": ServiceController(objects, sessions, clock).reconcile,
+        "SwarmStack": StackController(objects, sessions, clock).reconcile,
+    }
 
     def reconcile(key: Key) -> Outcome:
-        return clusters.reconcile(key) if key.kind == "SwarmCluster" else services.reconcile(key)
+        return controllers[key.kind](key)
 
     return Core(reconcile, (transfers.close, sessions.close, hosts.close))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.service.revisions import Kept
 
-Kind = Literal["SwarmCluster", "SwarmService"]
+Kind = Literal["SwarmCluster", "SwarmService", "SwarmStack"]
+KINDS: Final[tuple[Kind, ...]] = ("SwarmCluster", "SwarmService", "SwarmStack")
+"""Clusters first: the others need them."""
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +27,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Resource:
-    """A SwarmCluster or SwarmService as the API server holds it; `spec` and `status` are plain JSON."""
+    """One of our objects as the API server holds it; `spec` and `status` are plain JSON, `owners` the UIDs of its owner references."""
 
     key: Key
     uid: str
@@ -36,6 +38,7 @@ class Resource:
     deleting: bool = False
     finalizers: tuple[str, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict)
+    owners: tuple[str, ...] = ()
 
 
 class Revisions(Protocol):
@@ -51,6 +54,20 @@ class Revisions(Protocol):
         """Remove one; no error where it is gone."""
 
 
+class Dependents(Protocol):
+    """SwarmServices that one SwarmStack made, owned by it: they go with it."""
+
+    def list(self, owner: Resource) -> list[Resource]:
+        """A complete LIST of those that `owner` owns, by its UID."""
+
+    def apply(self, owner: Resource, name: str, spec: dict[str, Any], digest: str, known: Resource | None) -> Resource:
+        """Server-side apply of the spec, with `digest` as an annotation, onto `known` or as a new object. CONFLICT with reason NameConflict where a new one meets one of
+        somebody else, CONFLICT where `known` is gone, INVALID where the API server refuses the spec."""
+
+    def delete(self, resource: Resource) -> None:
+        """Remove this very one; no error where it is gone."""
+
+
 @dataclass(frozen=True)
 class HeldSecret:
     """A Secret with what its metadata says. `held`: it carries the credentials finalizer. `deleting`: it goes as soon as no finalizer is left."""
@@ -61,10 +78,12 @@ class HeldSecret:
 
 
 class Objects(Protocol):
-    """The two kinds, their status, revisions, Secrets and Events."""
+    """Our kinds, their status, revisions, Secrets and Events."""
 
     @property
     def revisions(self) -> Revisions: ...
+    @property
+    def dependents(self) -> Dependents: ...
 
     def get(self, key: Key) -> Resource | None:
         """A fresh GET; None where the object does not exist."""

@@ -3,7 +3,7 @@
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
 Budget: at most 28 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (52 if one had machines in all twenty and orphans of
-all kinds), and 14 for a SwarmService: six beside its eight conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
+all kinds), 14 for a SwarmService: six beside its eight conditions, and eleven for a SwarmStack: two beside its nine conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
 
 Does not: ask the API server, OpenStack or a swarm.
@@ -36,6 +36,7 @@ class ObjectFigures:
     managers: tuple[int, int] = (0, 0)
     workers: tuple[int, int] = (0, 0)
     replicas: tuple[int, int] = (0, 0)
+    services: tuple[int, int] = (0, 0)
     drifted_since: str | None = None
     corrections: int = 0
     failing: int = 0
@@ -60,6 +61,7 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
         managers=_pair(status.get("managers")),
         workers=_pair(status.get("workers")),
         replicas=(int(replicas.get("desired") or 0), int(replicas.get("running") or 0)),
+        services=_stack_services(status.get("services")),
         drifted_since=drifted,
         corrections=int(status.get("corrections") or 0),
         orphans=tuple(sorted(orphans.items())),
@@ -69,6 +71,10 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
 
 def _pair(count: Mapping[str, Any] | None) -> tuple[int, int]:
     return (int((count or {}).get("desired") or 0), int((count or {}).get("ready") or 0))
+
+
+def _stack_services(count: Any) -> tuple[int, int]:
+    return (int(count.get("total") or 0), int(count.get("ready") or 0)) if isinstance(count, Mapping) else (0, 0)
 
 
 class ObjectStates:
@@ -109,7 +115,7 @@ class ObjectStates:
 
 
 class ObjectCollector(Collector):
-    """Makes the families of both kinds; none while `shown` says no."""
+    """Makes the families of our kinds; none while `shown` says no."""
 
     def __init__(self, states: ObjectStates, now: Callable[[], datetime], shown: Callable[[], bool]) -> None:
         self._states = states
@@ -120,6 +126,7 @@ class ObjectCollector(Collector):
         everything = self._states.snapshot() if self._shown() else []
         yield from _cluster_families([(key, figures) for key, figures in everything if key.kind == "SwarmCluster"], self._now())
         yield from _service_families([(key, figures) for key, figures in everything if key.kind == "SwarmService"], self._now())
+        yield from _stack_families([(key, figures) for key, figures in everything if key.kind == "SwarmStack"])
 
 
 _Objects = list[tuple[Key, ObjectFigures]]
@@ -195,3 +202,9 @@ def _service_families(objects: _Objects, now: datetime) -> Iterator[Metric]:
     for key, figures in objects:
         corrections.add_metric([key.namespace, key.name], figures.corrections)
     yield corrections
+
+
+def _stack_families(objects: _Objects) -> Iterator[Metric]:
+    yield _conditions("swarmstack_condition", "SwarmStack", objects)
+    yield _each("swarmstack_services", "Services of the compose file.", objects, lambda f: f.services[0])
+    yield _each("swarmstack_services_ready", "Services of a SwarmStack that are Ready.", objects, lambda f: f.services[1])

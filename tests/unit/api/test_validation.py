@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm_operator.api.parse import Problem, parse_cluster, parse_service
+from swarm_operator.api.parse import Problem, parse_cluster, parse_service, parse_stack
 from swarm_operator.api.validation import ENGINE_EXTRA_REFUSED, port_range, validate_cluster, validate_service
+from swarm_operator.domain.stack.convert import convert
+from swarm_operator.domain.stack.parts import StackInput
 
 ROOT = Path(__file__).resolve().parents[3]
 MACHINE = {"flavor": {"name": "f"}, "image": {"name": "i"}}
@@ -132,12 +134,24 @@ def test_port_range() -> None:
     assert port_range("udp/30000-32767") == (30000, 32767)
 
 
+def stack_problems(spec: dict[str, Any]) -> list[Any]:
+    stack = parse_stack(spec)
+    configs = {name: entry.config_map_ref.to_manifest() for name, entry in stack.configs.items()}
+    secrets = {name: entry.secret_ref.to_manifest() for name, entry in stack.secrets.items()}
+    wanted = StackInput("s", "s", {"clusterRef": {"name": "c"}}, {entry.name: entry.value for entry in stack.env}, configs, secrets)
+    return list(convert(stack.compose, wanted).problems) if stack.compose is not None else []
+
+
 @pytest.mark.parametrize(
     "path", [*sorted((ROOT / "deploy" / "examples").glob("*.yaml")), ROOT / "tests" / "apivalidation" / "corpus" / "full.yaml"], ids=lambda p: p.name
 )
 def test_examples_have_no_problem(path: Path) -> None:
     for manifest in yaml.safe_load_all(path.read_text()):
-        check: Any = {"SwarmCluster": lambda s: validate_cluster(parse_cluster(s)), "SwarmService": lambda s: validate_service(parse_service(s))}
+        check: Any = {
+            "SwarmCluster": lambda s: validate_cluster(parse_cluster(s)),
+            "SwarmService": lambda s: validate_service(parse_service(s)),
+            "SwarmStack": stack_problems,
+        }
         if manifest["kind"] in ("ConfigMap", "Secret"):
             continue
         assert check[manifest["kind"]](manifest["spec"]) == []

@@ -70,6 +70,23 @@ def test_what_users_change_brings_the_key_and_our_own_status_does_not() -> None:
     assert rig.drain() == [WEB], "deleted and made anew while the watch was down"
 
 
+def test_the_news_of_a_service_bring_its_stack() -> None:
+    rig = Rig()
+    shop = Key("SwarmStack", "ns", "shop")
+    owned = {"ownerReferences": [{"kind": "SwarmStack", "name": "shop", "uid": "s"}]}
+    rig.event(WEB, None, **owned)
+    assert rig.drain() == [WEB, shop]
+    ready = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}, {"type": "Applied", "status": "True"}]}
+    rig.event(WEB, status=ready, **owned)
+    assert rig.drain() == [shop]
+    rig.event(WEB, status={**ready, "replicas": {"running": 1}}, **owned)
+    assert rig.drain() == [], "nothing that the stack tells of"
+    rig.event(WEB, "DELETED", **owned)
+    assert rig.drain() == [WEB, shop]
+    rig.event(DB, status=ready, ownerReferences=[{"kind": "Deployment", "name": "x", "uid": "y"}])
+    assert rig.drain() == [DB]
+
+
 def test_a_deletion_is_a_key_too() -> None:
     rig = Rig()
     rig.event(WEB, None)
@@ -134,7 +151,14 @@ def test_a_sweep_brings_every_key_back_and_learns_their_clusters() -> None:
     rig, lists = Rig(), Lists({WEB: "1", CLUSTER: "2"})
     sweep, _ = sweep_of(rig, lists, ("ns", "ns2"))
     sweep()
-    assert lists.calls == [("SwarmCluster", "ns"), ("SwarmCluster", "ns2"), ("SwarmService", "ns"), ("SwarmService", "ns2")]
+    assert lists.calls == [
+        ("SwarmCluster", "ns"),
+        ("SwarmCluster", "ns2"),
+        ("SwarmService", "ns"),
+        ("SwarmService", "ns2"),
+        ("SwarmStack", "ns"),
+        ("SwarmStack", "ns2"),
+    ]
     assert sorted(rig.drain()) == [CLUSTER, WEB]
     assert rig.clusters.cluster_of(WEB) == "c"
 

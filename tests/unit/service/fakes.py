@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from simulator.dependents import SimDependents
 from simulator.revisions import SimRevisions
 from swarm_operator.api.base import FINALIZER, GROUP
 from swarm_operator.api.reasons import Reason
@@ -30,6 +31,7 @@ class FakeSwarm:
         self.tasks: dict[str, list[Json]] = {}
         self.nodes: list[Node] = [Node("n1", "node-1", "manager", "active", "ready", 1, address="10.0.0.1", leader=True)]
         self.networks = [OverlayInfo("net-id-front", "front", "overlay"), OverlayInfo("net-id-host", "host", "host")]
+        self.busy_networks: set[str] = set()
         self.calls: list[str] = []
         self.engine_api_version = "1.52"
         self.failures: dict[str, list[ExternalError]] = {}
@@ -44,7 +46,11 @@ class FakeSwarm:
         self._versions = itertools.count(10)
 
     def writes(self) -> list[str]:
-        return [c for c in self.calls if c.split()[0] in ("create_service", "update_service", "remove_service", "create_material", "remove_material")]
+        return [
+            c
+            for c in self.calls
+            if c.split()[0] in ("create_service", "update_service", "remove_service", "create_material", "remove_material", "create_network", "remove_network")
+        ]
 
     def _called(self, name: str, detail: str = "") -> None:
         self.calls.append(f"{name} {detail}".strip())
@@ -177,6 +183,22 @@ class FakeSwarm:
         self.services.pop(service_id, None)
         self.tasks.pop(service_id, None)
 
+    def create_network(self, name: str, *, attachable: bool, encrypted: bool, subnet: str | None, labels: dict[str, str], **rest: Any) -> str:
+        self._called("create_network", name)
+        if any(network.name == name for network in self.networks):
+            raise ExternalError(ErrorKind.CONFLICT, "docker", f"network with name {name} already exists")
+        made = OverlayInfo(f"n{next(self._ids)}", name, "overlay", attachable, encrypted, labels, rest["internal"], (subnet,) if subnet else ())
+        self.networks.append(made)
+        self._answer("create_network")
+        return made.id
+
+    def remove_network(self, network_id: str) -> None:
+        self._called("remove_network", network_id)
+        targets = [entry["Target"] for s in self.services.values() for entry in s["Spec"]["TaskTemplate"].get("Networks") or ()]
+        if network_id in targets or network_id in self.busy_networks:
+            raise ExternalError(ErrorKind.FORBIDDEN, "docker", f"network {network_id} is in use by a task")
+        self.networks = [network for network in self.networks if network.id != network_id]
+
     def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
         yield None
 
@@ -193,11 +215,12 @@ class FakeSwarms:
 
 
 class FakeObjects:
-    """The two kinds in memory; every status that is applied is kept."""
+    """Our kinds in memory; every status that is applied is kept."""
 
     def __init__(self) -> None:
         self.resources: dict[Key, Resource] = {}
         self.revisions = SimRevisions()
+        self.dependents: Any = SimDependents(self.resources)
         self.secrets: dict[str, dict[str, bytes]] = {}
         self.config_maps: dict[str, dict[str, bytes]] = {}
         self.fail_read: ExternalError | None = None
@@ -214,7 +237,14 @@ class FakeObjects:
         old = self.resources.get(key)
         generation = 1 if old is None else old.generation + (0 if old.spec == spec else 1)
         resource = Resource(
-            key, uid, generation, str(next(self._versions)), copy.deepcopy(spec), old.status if old else {}, False, old.finalizers if old else ()
+            key,
+            uid,
+            generation,
+            str(next(self._versions)),
+            copy.deepcopy(spec),
+            old.status if old else {},
+            old.deleting if old else False,
+            old.finalizers if old else (),
         )
         self.resources[key] = resource
         return resource

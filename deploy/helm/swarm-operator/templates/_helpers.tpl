@@ -42,11 +42,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* What the operator does with objects; tests/unit/deploy/test_rbac.py compares it with the calls of the Kubernetes adapter. */}}
 {{- define "swarm-operator.rules" -}}
 - apiGroups: [swarmops.io]
-  resources: [swarmclusters, swarmservices]
+  resources: [swarmclusters, swarmservices, swarmstacks]
   verbs: [get, list, watch, patch]
 - apiGroups: [swarmops.io]
-  resources: [swarmclusters/status, swarmservices/status]
+  resources: [swarmclusters/status, swarmservices/status, swarmstacks/status]
   verbs: [patch]
+- apiGroups: [swarmops.io]
+  resources: [swarmservices]
+  verbs: [create, delete]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, update]

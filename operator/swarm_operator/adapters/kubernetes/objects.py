@@ -1,4 +1,4 @@
-"""SwarmClusters and SwarmServices in the API server: the `Objects` port.
+"""SwarmClusters, SwarmServices and SwarmStacks in the API server: the `Objects` port.
 
 Writers and what they own: the status by server-side apply under `swarm-operator-status`; our finalizer by a merge patch under `swarm-operator-finalizer`.
 Does not: watch (kopf does), cache objects, or touch spec, labels or annotations.
@@ -12,7 +12,9 @@ import threading
 from typing import Any, Final
 
 from swarm_operator.adapters.kubernetes.api import APPLY_PATCH, MERGE_PATCH, SYSTEM, Json, KubernetesApi, segment
+from swarm_operator.adapters.kubernetes.dependents import KubernetesDependents
 from swarm_operator.adapters.kubernetes.events import EventRecorder
+from swarm_operator.adapters.kubernetes.resources import resource_of
 from swarm_operator.adapters.kubernetes.revisions import KubernetesRevisions
 from swarm_operator.adapters.kubernetes.secrets import Secrets
 from swarm_operator.api.base import API_VERSION, FINALIZER, GROUP, VERSION
@@ -22,7 +24,7 @@ from swarm_operator.ports.objects import HeldSecret, Key, Kind, Resource
 
 STATUS_MANAGER: Final = "swarm-operator-status"
 FINALIZER_MANAGER: Final = "swarm-operator-finalizer"
-PLURALS: Final[dict[Kind, str]] = {"SwarmCluster": "swarmclusters", "SwarmService": "swarmservices"}
+PLURALS: Final[dict[Kind, str]] = {"SwarmCluster": "swarmclusters", "SwarmService": "swarmservices", "SwarmStack": "swarmstacks"}
 
 _TRIES: Final = 4
 
@@ -34,6 +36,7 @@ class KubernetesObjects:
         self._api = api
         self._secrets = Secrets(api)
         self.revisions = KubernetesRevisions(api)
+        self.dependents = KubernetesDependents(api)
         self._recorder = recorder
         self._lock = threading.Lock()
         # What was applied last and what the server made of it, as hashes by key: see `_is_applied`.
@@ -173,22 +176,6 @@ class KubernetesObjects:
         operation = f"{'add' if present else 'remove'}_finalizer_{key.kind}"
         answer = self._api.call(operation, "PATCH", _path(key), query={"fieldManager": FINALIZER_MANAGER}, body=body, media_type=MERGE_PATCH)
         return resource_of(key.kind, answer)
-
-
-def resource_of(kind: Kind, item: Json) -> Resource:
-    """The Resource of an object's JSON. `item` comes from the API server: metadata is complete; spec and status are absent where nobody set them."""
-    metadata = item["metadata"]
-    return Resource(
-        key=Key(kind, metadata["namespace"], metadata["name"]),
-        uid=metadata["uid"],
-        generation=metadata.get("generation", 0),
-        resource_version=metadata["resourceVersion"],
-        spec=item.get("spec") or {},
-        status=item.get("status") or {},
-        deleting="deletionTimestamp" in metadata,
-        finalizers=tuple(metadata.get("finalizers") or ()),
-        annotations=dict(metadata.get("annotations") or {}),
-    )
 
 
 def _path(key: Key) -> str:

@@ -6,7 +6,9 @@ import builtins
 from typing import Any, NoReturn
 
 from swarm_operator.adapters.kubernetes.api import SYSTEM, KubernetesApi
-from swarm_operator.adapters.kubernetes.objects import PLURALS, resource_of
+from swarm_operator.adapters.kubernetes.dependents import KubernetesDependents
+from swarm_operator.adapters.kubernetes.objects import PLURALS
+from swarm_operator.adapters.kubernetes.resources import resource_of
 from swarm_operator.adapters.kubernetes.revisions import KubernetesRevisions
 from swarm_operator.adapters.kubernetes.secrets import Secrets
 from swarm_operator.api.base import API_VERSION
@@ -35,12 +37,32 @@ class ReadOnlyRevisions:
         _refuse()
 
 
+class ReadOnlyDependents:
+    """See the module."""
+
+    def __init__(self, api: KubernetesApi) -> None:
+        self._real = KubernetesDependents(api)
+
+    def list(self, owner: Resource) -> list[Resource]:
+        """See `Dependents`."""
+        return self._real.list(owner)
+
+    def apply(self, owner: Resource, name: str, spec: dict[str, Any], digest: str, known: Resource | None) -> Resource:
+        """Refused."""
+        _refuse()
+
+    def delete(self, resource: Resource) -> None:
+        """Refused."""
+        _refuse()
+
+
 class ReadOnlyObjects:
     """See the module."""
 
     def __init__(self, api: KubernetesApi) -> None:
         self._api, self._secrets = api, Secrets(api)
         self.revisions = ReadOnlyRevisions(api)
+        self.dependents = ReadOnlyDependents(api)
 
     def get(self, key: Key) -> Resource | None:
         """See `Objects`."""

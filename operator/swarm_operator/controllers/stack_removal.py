@@ -1,0 +1,109 @@
+"""Removal of a SwarmStack: its SwarmServices go first (each removes its service), then the networks, the finalizer last.
+
+A cluster that is gone, or is being deleted, takes the networks with it. One that merely can't be reached holds up the removal. `kubectl delete --cascade=orphan` keeps the
+services: then networks that they use stay as well.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from swarm_operator.api.base import FINALIZER
+from swarm_operator.api.parse import SpecError, parse_stack, parse_stack_status
+from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.session import ClusterSession, ClusterSessions
+from swarm_operator.controllers.stack_networks import remove_network, swarm_of
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.facts import Known
+from swarm_operator.domain.service.status import no, yes
+from swarm_operator.domain.stack.decide import Swarm, ours
+from swarm_operator.domain.stack.status import Findings, document
+from swarm_operator.engine.clock import Clock
+from swarm_operator.engine.outcome import After, Done, Outcome, Retry
+from swarm_operator.ports.objects import Key, Objects, Resource
+
+ORPHAN: Final = "orphan"
+"""The garbage collector's finalizer: it takes our owner references off, and then itself."""
+LOOK_SECONDS: Final = 2.0
+
+
+class StackRemoval:
+    """Takes a stack down."""
+
+    def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
+        self._objects, self._sessions, self._clock = objects, sessions, clock
+
+    def reconcile(self, resource: Resource) -> Outcome:
+        """One round for an object with a deletion timestamp. Raises ExternalError of Kubernetes."""
+        if FINALIZER not in resource.finalizers:
+            self._sessions.forget(resource.key)
+            return Done()
+        if ORPHAN in resource.finalizers:
+            return After(LOOK_SECONDS)
+        try:
+            spec = parse_stack(resource.spec)
+        except SpecError as error:
+            return self._blocked(resource, Reason.INVALID_SPEC, f"the spec can't be read, so the cluster can't be found: {error}", None)
+        if spec.paused:
+            self._tell(resource, Reason.PAUSED, "nothing is removed while spec.paused is set")
+            return Done()
+        services = self._objects.dependents.list(resource)
+        for service in services:
+            if not service.deleting:
+                self._objects.dependents.delete(service)
+        if services:
+            self._tell(resource, Reason.DELETING, f"being removed: {', '.join(sorted(service.key.name for service in services))}"[:1024])
+            return After(LOOK_SECONDS)
+        return self._networks(resource, Key("SwarmCluster", resource.key.namespace, spec.cluster_ref.name))
+
+    def _networks(self, resource: Resource, cluster: Key) -> Outcome:
+        self._sessions.await_cluster(cluster, resource.key)
+        session = self._sessions.get(cluster)
+        if session is None:
+            if self._leaving(cluster):
+                return self._release(resource)
+            return self._blocked(
+                resource, Reason.DELETION_BLOCKED, f"SwarmCluster {cluster.name!r} has no reachable manager; networks of the stack may still be there", None
+            )
+        try:
+            return self._remove(resource, session)
+        except ExternalError as error:
+            if error.system != "docker":
+                raise
+            if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.TRANSIENT, ErrorKind.UNAUTHORIZED) and self._leaving(cluster):
+                return self._release(resource)
+            return self._blocked(resource, Reason.DELETION_BLOCKED, error.message, error)
+
+    def _remove(self, resource: Resource, session: ClusterSession) -> Outcome:
+        session.forget_view()  # absence is to be believed from a fresh read only
+        swarm: Swarm = swarm_of(session, set())
+        left = []
+        for network in ours(resource.uid, Known(swarm)):
+            if network.id in swarm.used:
+                self._objects.event(resource, Reason.RETAINED, f"network {network.name} stays: services that are not of this stack use it")
+            elif remove_network(session, network.id):
+                self._objects.event(resource, Reason.DELETED, f"removed network {network.name}")
+            else:
+                left.append(network.name)
+        if left:
+            self._tell(resource, Reason.DELETING, f"networks still in use by tasks that are ending: {', '.join(left)}"[:1024])
+            return After(LOOK_SECONDS)
+        return self._release(resource)
+
+    def _leaving(self, cluster: Key) -> bool:
+        found = self._objects.get(cluster)
+        return found is None or found.deleting
+
+    def _release(self, resource: Resource) -> Outcome:
+        self._sessions.forget(resource.key)
+        self._objects.set_finalizer(resource, False)
+        return Done()
+
+    def _blocked(self, resource: Resource, reason: Reason, message: str, error: ExternalError | None) -> Outcome:
+        self._tell(resource, reason, message)
+        return Retry(message, (error.retry_after if error is not None else None) or 0.0)
+
+    def _tell(self, resource: Resource, reason: Reason, message: str) -> None:
+        status = parse_stack_status(resource.status)
+        findings = Findings(reconciling=yes(reason, message), ready=no(reason, message), paused=reason is Reason.PAUSED)
+        self._objects.apply_status(resource, document(status, status, findings, resource.generation, self._clock.now()).to_manifest())
