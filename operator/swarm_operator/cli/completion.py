@@ -93,14 +93,21 @@ def complete(top: argparse.ArgumentParser, words: Sequence[str], open_names: Ope
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `kubectl_complete-swarm`. Never fails: a shell in the midst of a line has no use for an error."""
-    from swarm_operator.adapters.kubernetes.user import UserApi, context_names
     from swarm_operator.cli.plugin import parser
 
+    # The API server's client is imported where the line needs names: all else is there at once.
     def open_names(arguments: argparse.Namespace) -> tuple[Names, str]:
+        from swarm_operator.adapters.kubernetes.user import UserApi
+
         api = UserApi(arguments.kubeconfig, arguments.context)
         return api, arguments.namespace or api.namespace
 
-    candidates, directive = complete(parser(), sys.argv[1:] if argv is None else list(argv), open_names, context_names)
+    def contexts() -> list[str]:
+        from swarm_operator.adapters.kubernetes.user import context_names
+
+        return context_names()
+
+    candidates, directive = complete(parser(), sys.argv[1:] if argv is None else list(argv), open_names, contexts)
     sys.stdout.write("".join(f"{line}\n" for line in candidates) + f":{directive}\n")
     return 0
 

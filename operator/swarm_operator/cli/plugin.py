@@ -1,12 +1,13 @@
 """`kubectl swarm`: what is going on in swarms, and what to do about it, for people. Installed as `kubectl-swarm`, also `python -m swarm_operator.cli`.
 
-Works with the user's own kubeconfig and rights. Each group of commands has a module; here are their flags, and the entry point. Modules that bring a client library along are
-imported by the commands that need them, so that the others, and the completion of the shell, start quickly.
+Works with the user's own kubeconfig and rights. Each group of commands has a module; here are their flags, and the entry point. A module is imported when one of its commands runs, so
+that the completion of a shell, which needs the flags only, is there at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,8 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from swarm_operator import __version__
-from swarm_operator.api.parse import SpecError
-from swarm_operator.cli import change, completion, dockerenv, report, show, swarm, wait
+from swarm_operator.cli import completion
 from swarm_operator.cli.context import Api, Context, Engine
 from swarm_operator.cli.output import LISTING
 from swarm_operator.domain.errors import ExternalError
@@ -38,6 +38,17 @@ class _Verbs:
         _common(verb, dict.fromkeys(("namespace", "kubeconfig", "context", "color"), argparse.SUPPRESS))
         verb.set_defaults(run=run, completes=completes)
         return verb
+
+
+def _later(module: str, function: str) -> Command:
+    """A command of `swarm_operator.cli.<module>`, which is imported when it runs."""
+
+    def run(context: Context) -> int:
+        command: Command = getattr(importlib.import_module(f"swarm_operator.cli.{module}"), function)
+        return command(context)
+
+    run.__qualname__ = f"{module}.{function}"
+    return run
 
 
 def _common(parser: argparse.ArgumentParser, defaults: dict[str, str | None]) -> None:
@@ -65,73 +76,75 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _reading(verbs: _Verbs) -> None:
-    verb = verbs("status", show.status, "clusters, machines and services as a tree", "cluster")
+    verb = verbs("status", _later("show", "status"), "clusters, machines and services as a tree", "cluster")
     verb.add_argument("name", nargs="?", help="one SwarmCluster")
     _listing(verb, ("tree", "wide", "json", "yaml"), everywhere=True)
-    verb = verbs("events", show.events, "Events of our kinds, oldest first", "target")
+    verb = verbs("events", _later("show", "events"), "Events of our kinds, oldest first", "target")
     verb.add_argument("target", nargs="?", help=TARGET)
     _listing(verb, ("text", "json", "yaml"))
-    verb = verbs("orphans", show.orphans, "what is left in the cloud and serves no part of its cluster; exit status 3 when there is something", "cluster")
+    verb = verbs(
+        "orphans", _later("show", "orphans"), "what is left in the cloud and serves no part of its cluster; exit status 3 when there is something", "cluster"
+    )
     verb.add_argument("name", nargs="?", help="one SwarmCluster")
     _listing(verb, everywhere=True)
-    verb = verbs("history", show.history, "revisions of a service", "service")
+    verb = verbs("history", _later("show", "history"), "revisions of a service", "service")
     verb.add_argument("service", help="a SwarmService")
     _listing(verb)
-    verb = verbs("plan", _plan, "what the operator would do next, as things are or as a manifest would make them", "target")
+    verb = verbs("plan", _later("planning", "planned"), "what the operator would do next, as things are or as a manifest would make them", "target")
     verb.add_argument("target", nargs="?", help=f"{TARGET}; a cluster with its services; default: all of the namespace")
     verb.add_argument("--filename", "-f", metavar="FILE", help="plan this manifest, as if it were applied; - for standard input")
     verb.add_argument("--exit-code", action="store_true", help="exit status 3 when there is something to do")
     _listing(verb, ("text", "json", "yaml"))
-    verb = verbs("wait", wait.wait, "wait for a condition, and show what goes on meanwhile", "target")
+    verb = verbs("wait", _later("wait", "wait"), "wait for a condition, and show what goes on meanwhile", "target")
     verb.add_argument("target", help=TARGET)
     verb.add_argument("--for", dest="condition", default="Ready", metavar="CONDITION[=STATUS]", help="a condition, or `delete`; default: Ready")
     verb.add_argument("--timeout", type=seconds, default=600.0, metavar="DURATION", help="default: 10m")
     verb = verbs("completion", _print_completion, "print the completion of kubectl-swarm for a shell", "shell")
     verb.add_argument("shell", choices=tuple(completion.SHELLS))
-    verb = verbs("docker-env", dockerenv.docker_env, "write the client certificate and print exports for the docker command", "cluster")
+    verb = verbs("docker-env", _later("dockerenv", "docker_env"), "write the client certificate and print exports for the docker command", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
     verb.add_argument("--directory", type=Path, help="for the certificates; default: ~/.docker/swarm-operator/NAMESPACE/NAME")
-    verb = verbs("report", report.report, "write a support bundle without secrets", "cluster")
+    verb = verbs("report", _later("report", "report"), "write a support bundle without secrets", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
     verb.add_argument("--file", type=Path, help="default: NAME-report.tar.gz")
 
 
 def _changing(verbs: _Verbs) -> None:
-    verbs("pause", change.pause, "have the operator change nothing", "target").add_argument("target", help=TARGET)
-    verbs("resume", change.resume, "end a pause", "target").add_argument("target", help=TARGET)
-    verb = verbs("restart", change.restart, "replace the tasks of services once, as their update settings say", "service")
+    verbs("pause", _later("change", "pause"), "have the operator change nothing", "target").add_argument("target", help=TARGET)
+    verbs("resume", _later("change", "resume"), "end a pause", "target").add_argument("target", help=TARGET)
+    verb = verbs("restart", _later("change", "restart"), "replace the tasks of services once, as their update settings say", "service")
     verb.add_argument("services", nargs="+", metavar="SERVICE", help="a SwarmService")
-    verb = verbs("rollback", change.rollback, "hold a service at an earlier revision", "service")
+    verb = verbs("rollback", _later("change", "rollback"), "hold a service at an earlier revision", "service")
     verb.add_argument("service", help="a SwarmService")
     which = verb.add_mutually_exclusive_group()
     which.add_argument("--to-revision", type=int, metavar="N", help="see `history`; default: the one that was applied before the present one")
     which.add_argument("--release", action="store_true", help="end it: the spec applies again")
-    verb = _machine(verbs("replace", change.replace, "have a machine replaced: drained, removed and made anew", "machine"))
+    verb = _machine(verbs("replace", _later("change", "replace"), "have a machine replaced: drained, removed and made anew", "machine"))
     verb.add_argument("--cancel", action="store_true", help="take the wish back, as far as nothing has been done")
-    verb = verbs("rotate", change.rotate, "have the join tokens made anew", "cluster")
+    verb = verbs("rotate", _later("change", "rotate"), "have the join tokens made anew", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
 
 
 def _of_the_swarm(verbs: _Verbs) -> None:
-    verb = verbs("ps", swarm.ps, "tasks of a service, with their nodes and errors", "service")
+    verb = verbs("ps", _later("swarm", "ps"), "tasks of a service, with their nodes and errors", "service")
     verb.add_argument("service", help="a SwarmService")
     verb.add_argument("--current", action="store_true", help="only tasks that shall run")
     _listing(verb)
-    verb = verbs("logs", swarm.logs, "what the tasks of a service write, on whichever nodes they are", "service")
+    verb = verbs("logs", _later("swarm", "logs"), "what the tasks of a service write, on whichever nodes they are", "service")
     verb.add_argument("service", help="a SwarmService")
     verb.add_argument("--follow", "-f", action="store_true", help="go on until interrupted")
     verb.add_argument("--tail", default="all", metavar="N", help="so many of the last lines of each task; default: all")
     verb.add_argument("--since", type=seconds, metavar="DURATION", help="only what is younger: 90s, 10m, 2h, 1d")
     verb.add_argument("--timestamps", "-t", action="store_true", help="the engine's time of each line")
     verb.add_argument("--raw", action="store_true", help="lines alone, without task and node")
-    verb = verbs("top", swarm.top, "machines with their tasks and what these have reserved", "cluster")
+    verb = verbs("top", _later("swarm", "top"), "machines with their tasks and what these have reserved", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
     _listing(verb)
-    verb = _machine(verbs("drain", swarm.drain, "have the tasks of a machine run elsewhere", "machine"))
+    verb = _machine(verbs("drain", _later("swarm", "drain"), "have the tasks of a machine run elsewhere", "machine"))
     verb.add_argument("--wait", action="store_true", help="until no task is left there")
     verb.add_argument("--timeout", type=seconds, default=300.0, metavar="DURATION", help="of --wait; default: 5m")
-    _machine(verbs("undrain", swarm.undrain, "have a machine take tasks again", "machine"))
-    verb = _machine(verbs("ssh", _ssh, "log in to a machine, or run a command there: ssh MACHINE -- COMMAND", "machine"))
+    _machine(verbs("undrain", _later("swarm", "undrain"), "have a machine take tasks again", "machine"))
+    verb = _machine(verbs("ssh", _later("ssh", "ssh"), "log in to a machine, or run a command there: ssh MACHINE -- COMMAND", "machine"))
     verb.add_argument("--tty", "-t", action="store_true", help="a terminal for the command too")
 
 
@@ -156,18 +169,6 @@ def seconds(text: str) -> float:
     return sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)(ms|[smhd])", text))
 
 
-def _plan(context: Context) -> int:
-    from swarm_operator.cli.planning import planned
-
-    return planned(context)
-
-
-def _ssh(context: Context) -> int:
-    from swarm_operator.cli.ssh import ssh
-
-    return ssh(context)
-
-
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The flags. What follows `--` is a command for `ssh`, and nothing for the others."""
     flags, command = (list(argv[: argv.index("--")]), list(argv[argv.index("--") + 1 :])) if "--" in argv else (list(argv), [])
@@ -189,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `kubectl-swarm`; 1 when something outside refuses or can't be reached, 2 for wrong flags, else what the command says."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
     from swarm_operator.adapters.kubernetes.user import UserApi
+    from swarm_operator.api.parse import SpecError
 
     try:
         # The script of a shell's start-up is printed also where there is no kubeconfig.

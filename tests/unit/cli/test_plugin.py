@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import stat
@@ -141,3 +142,12 @@ def test_a_failure_is_one_line_and_a_status(tmp_path: Path, capsys: pytest.Captu
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["status", "--kubeconfig", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.startswith("error: no usable Kubernetes login")
+
+
+def test_each_command_has_its_function() -> None:
+    verbs = next(action for action in parser()._actions if action.dest == "verb").choices
+    assert verbs is not None and len(verbs) >= 21  # type: ignore[arg-type]
+    for name, verb in verbs.items():  # type: ignore[attr-defined]
+        module, _, function = verb.get_default("run").__qualname__.partition(".")
+        if module != "_print_completion":
+            assert callable(getattr(importlib.import_module(f"swarm_operator.cli.{module}"), function)), name
