@@ -1,4 +1,5 @@
-"""Each rung of the ladder on the real lab, taken for the fault that calls for it. One swarm for the file: one manager, two workers.
+"""Each rung of the ladder on the real lab, taken for the fault that calls for it. One swarm for the file: one manager, three workers, among whom the faults are spread: a machine
+that fails again and again waits longer before each repair, and is replaced after five.
 
 What comes back keeps its server, labels (also those that somebody else set), availability and role.
 """
@@ -20,7 +21,7 @@ from integration.conftest import cluster_manifest, docker_view
 pytestmark = pytest.mark.lab
 
 NAME = "ladder"
-FIRST, SECOND = f"{NAME}-workers-0", f"{NAME}-workers-1"
+FIRST, SECOND, THIRD = (f"{NAME}-workers-{slot}" for slot in range(3))
 RUNG_SECONDS = 40
 
 
@@ -28,7 +29,7 @@ RUNG_SECONDS = 40
 def uid(kubectl: Kubectl, operator: Operator) -> Iterator[str]:
     """UID of the file's cluster, which is Ready."""
     manifest = cluster_manifest(NAME, remediation={"rungSeconds": RUNG_SECONDS, "maxUnhealthyPercent": 50})
-    manifest["spec"]["workerPools"] = [{"name": "workers", "replicas": 2, "nodeLabels": {"tier": "web"}}]
+    manifest["spec"]["workerPools"] = [{"name": "workers", "replicas": 3, "nodeLabels": {"tier": "web"}}]
     kubectl.apply(manifest)
     kubectl.wait("swarmcluster", NAME, timeout=300)
     yield str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"])
@@ -98,12 +99,13 @@ def test_a_stopped_engine_is_restarted(kubectl: Kubectl, engine: DockerView, lab
 
 def test_an_engine_that_does_not_start_is_rebooted_softly(kubectl: Kubectl, engine: DockerView, lab: Any) -> None:
     """The unit is masked until the next boot: the restart fails, and the next rung helps."""
-    tried = rungs(kubectl, SECOND)
+    mark(engine, SECOND)
+    before, tried = machine(kubectl, SECOND), rungs(kubectl, SECOND)
     lab("break", "kill-dockerd", SECOND, "--stay")
-    before = machine(kubectl, SECOND)
     after = broken_then_back(kubectl, SECOND)
     assert rungs(kubectl, SECOND) - tried == Counter(["RestartEngine", "SoftReboot"])
     assert (after["serverID"], after["nodeID"]) == (before["serverID"], before["nodeID"])
+    assert_as_before(engine, SECOND)
 
 
 def test_a_stopped_server_is_started(kubectl: Kubectl, engine: DockerView, cloud: CloudView) -> None:
@@ -123,7 +125,16 @@ def test_a_worker_that_left_the_swarm_joins_again_as_it_was(kubectl: Kubectl, en
     assert rungs(kubectl, FIRST) - tried == Counter(["Rejoin"])
     assert after["serverID"] == before["serverID"] and after["nodeID"] != before["nodeID"]
     assert_as_before(engine, FIRST)
-    eventually(lambda: len(engine.nodes()) == 3, within=60, what="the former row is gone")
+    eventually(lambda: len(engine.nodes()) == 4, within=60, what="the former row is gone")
+
+
+def test_a_killed_host_is_reset(kubectl: Kubectl, engine: DockerView, lab: Any) -> None:
+    before, tried = machine(kubectl, SECOND), rungs(kubectl, SECOND)
+    lab("break", "kill-host", SECOND)
+    after = broken_then_back(kubectl, SECOND)
+    assert rungs(kubectl, SECOND) - tried == Counter(["HardReboot"])
+    assert (after["serverID"], after["nodeID"]) == (before["serverID"], before["nodeID"])
+    assert_as_before(engine, SECOND)
 
 
 def test_a_node_that_a_person_removed_joins_again(kubectl: Kubectl, engine: DockerView) -> None:
@@ -153,24 +164,32 @@ def test_a_cut_shorter_than_the_grace_does_nothing(kubectl: Kubectl, engine: Doc
     assert rungs(kubectl, SECOND) == tried and after["nodeID"] == before["nodeID"] and after.get("remediation") == before.get("remediation")
 
 
-def test_a_killed_host_is_reset(kubectl: Kubectl, engine: DockerView, lab: Any) -> None:
-    before, tried = machine(kubectl, FIRST), rungs(kubectl, FIRST)
-    lab("break", "kill-host", FIRST)
-    after = broken_then_back(kubectl, FIRST)
-    assert rungs(kubectl, FIRST) - tried == Counter(["HardReboot"])
-    assert (after["serverID"], after["nodeID"]) == (before["serverID"], before["nodeID"])
-    assert_as_before(engine, FIRST)
+def test_an_engine_that_is_ruined_is_rebuilt(kubectl: Kubectl, uid: str, engine: DockerView, cloud: CloudView, lab: Any) -> None:
+    """The program itself is gone from the disk: the restart can't help, a new disk does. Server, port and address stay, and so does what others had set on the node."""
+    kubectl.patch("swarmcluster", NAME, {"spec": {"remediation": {"rungs": ["RestartEngine", "Replace"]}}})
+    mark(engine, THIRD)
+    before, tried = machine(kubectl, THIRD), rungs(kubectl, THIRD)
+    (port,) = cloud.connection.network.ports(device_id=before["serverID"])
+    lab("ssh", THIRD, "mv", "/usr/sbin/dockerd", "/usr/sbin/dockerd.gone")
+    lab("ssh", THIRD, "systemctl", "stop", "docker.socket", "docker.service")
+    after = broken_then_back(kubectl, THIRD, within=300)
+    assert rungs(kubectl, THIRD) - tried == Counter(["RestartEngine", "Rebuild"])
+    assert (after["serverID"], after["address"], after["incarnation"]) == (before["serverID"], before["address"], 1)
+    assert after["nodeID"] != before["nodeID"] and after["hostKeys"] != before["hostKeys"]
+    assert [p.id for p in cloud.connection.network.ports(device_id=before["serverID"])] == [port.id]
+    assert_as_before(engine, THIRD)
+    eventually(lambda: len(engine.nodes()) == 4, within=60, what="the former row is gone")
 
 
 def test_a_cut_that_no_reboot_heals_ends_in_a_replacement(kubectl: Kubectl, uid: str, engine: DockerView, cloud: CloudView, lab: Any) -> None:
     """The cable stays out: the reset does not help, and the slot gets a new machine. The old server and node are gone."""
     kubectl.patch("swarmcluster", NAME, {"spec": {"remediation": {"rungs": ["HardReboot", "Replace"], "rebuild": False}}})
-    before, tried = machine(kubectl, SECOND), rungs(kubectl, SECOND)
-    lab("break", "cut-network", SECOND)
-    eventually(lambda: machine(kubectl, f"{SECOND}-2")["phase"] == "Ready", within=300, every=1, what="the successor is Ready")
-    assert rungs(kubectl, SECOND) - tried == Counter(["HardReboot"])
+    before, tried = machine(kubectl, THIRD), rungs(kubectl, THIRD)
+    lab("break", "cut-network", THIRD)
+    eventually(lambda: machine(kubectl, f"{THIRD}-2")["phase"] == "Ready", within=300, every=1, what="the successor is Ready")
+    assert rungs(kubectl, THIRD) - tried == Counter(["HardReboot"])
     kubectl.wait("swarmcluster", NAME, timeout=120)
     eventually(lambda: before["serverID"] not in {s.id for s in cloud.servers(uid)}, within=60, what="the old server is gone")
-    assert len(cloud.servers(uid)) == 3
-    assert sorted(n["Description"]["Hostname"] for n in engine.nodes()) == [f"{NAME}-manager-0", FIRST, f"{SECOND}-2"]
-    assert node_of(engine, f"{SECOND}-2")["Spec"]["Labels"]["tier"] == "web"
+    assert len(cloud.servers(uid)) == 4
+    assert sorted(n["Description"]["Hostname"] for n in engine.nodes()) == [f"{NAME}-manager-0", FIRST, SECOND, f"{THIRD}-2"]
+    assert node_of(engine, f"{THIRD}-2")["Spec"]["Labels"]["tier"] == "web"
