@@ -193,6 +193,12 @@ class PrivateEngine:
         """How many `POST /services/{id}/update` the engine has been sent, by whomever: from its own log, which needs `--debug`."""
         return len(_UPDATE.findall((self._dir / "dockerd.log").read_text()))
 
+    def kek_version(self) -> int | None:
+        """Since which version of the cluster object the manager's key file is encrypted; None where it is not."""
+        text = (self._dir / "data" / "swarm" / "certificates" / "swarm-node.key").read_text()
+        found = next((line.partition(":")[2] for line in text.splitlines() if line.startswith("kek-version:")), "0")
+        return int(found) if "ENCRYPTED" in text else None
+
     def init_swarm(self) -> None:
         self.docker("swarm", "init", "--advertise-addr", GUEST)
 

@@ -113,6 +113,49 @@ def test_settings_of_the_swarm_are_read_and_changed(swarm: DockerSwarm) -> None:
     assert swarm.view().settings == before
 
 
+def test_the_root_is_rotated_once_for_each_call_that_saw_it_as_it_is(swarm: DockerSwarm) -> None:
+    before = swarm.view().authority
+    assert before is not None and not before.rotating
+    assert swarm.rotate_authority(before.force_rotate)
+    assert not swarm.rotate_authority(before.force_rotate), "it was begun already"
+
+    def complete() -> bool:
+        view = swarm.view()
+        root = view.authority
+        return root is not None and not root.rotating and root.fingerprint != before.fingerprint and all(n.issuer == root.issuer for n in view.nodes)
+
+    until(complete, 60, "every node has a certificate of the new root")
+    after = swarm.view().authority
+    assert after is not None and after.force_rotate == before.force_rotate + 1 and after.issuer != before.issuer
+
+
+def test_autolock_and_its_key(engine: PrivateEngine, swarm: DockerSwarm) -> None:
+    """What the Secret of unlock keys is kept by: the key is told only once it is in force, and the version of the cluster object tells key files apart."""
+    assert swarm.unlock_key() == ""
+    version = swarm.cluster_version()
+    swarm.set_autolock(True, version)
+    settings = swarm.view().settings
+    assert settings is not None and settings.autolock
+    swarm.update_settings(SwarmSettings(settings.task_history_limit, settings.heartbeat_seconds, settings.cert_expiry_hours))
+    assert swarm.view().settings == settings, "other settings leave it alone"
+    first = swarm.unlock_key()
+    assert first.startswith("SWMKEY-1-")
+    assert error_of(lambda: swarm.rotate_unlock_key(version)).kind is ErrorKind.CONFLICT
+    version = swarm.cluster_version()
+    swarm.rotate_unlock_key(version)
+    second = swarm.unlock_key()
+    assert second not in ("", first)
+    until(lambda: (engine.kek_version() or 0) > version, 10, "the key file is encrypted with the new key")
+    engine.halt()
+    engine.launch()
+    locked = error_of(swarm.view)
+    assert locked.reason is Reason.QUORUM_LOST and "unlocked" in locked.message
+    engine.docker("swarm", "unlock", data=second.encode())
+    until(lambda: engine.docker("node", "ls", check=False).returncode == 0, 30, "unlocked")
+    swarm.set_autolock(False, swarm.cluster_version())
+    until(lambda: engine.kek_version() is None, 10, "the key file is plain again")
+
+
 def test_a_manager_that_does_not_answer_is_passed_over(engine: PrivateEngine) -> None:
     both = DockerSwarm(Transport([f"tcp://{GUEST}:1", engine.endpoint], engine.tls))
     assert both.list_services() == []

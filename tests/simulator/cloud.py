@@ -258,7 +258,8 @@ class SimCloud(SimImages):
         guest.mounts = {path: volume for path, volume in guest.fstab.items() if server.id in self.volumes[volume].attached_to}
         server.off, server.started = False, self.world.clock.monotonic() - BUILD_SECONDS
         if not guest.hopeless:
-            guest.died, guest.engine_up = None, not guest.engine_broken
+            guest.died = None
+            guest.restart()
 
     def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
         self.writes += 1

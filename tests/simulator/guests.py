@@ -13,7 +13,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_CLUSTER, ENGINE_LABEL_MACHINE, JOIN_TOKEN
-from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, SwarmSettings, SwarmView
+from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, RootAuthority, SwarmSettings, SwarmView
 from swarm_operator.domain.volumes import GuestVolume, Mount
 from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
 from swarm_operator.ports.swarm import SwarmEvent, TlsMaterial
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 DOWN_AFTER = 15.0
+RENEWAL = 3.0
+"""Seconds that nodes take to get certificates of a new root."""
 
 
 @dataclass
@@ -49,6 +51,14 @@ class Guest:
     flushed: bool = False
     images: set[str] = field(default_factory=set)
     """Docker images."""
+    kek: tuple[str, int] = ("", 0)
+    """The unlock key that its own key file is encrypted with, and the version of the cluster object since when."""
+    locked: bool = False
+
+    def restart(self) -> None:
+        """The engine starts again."""
+        self.engine_up = not self.engine_broken
+        self.locked = self.swarm is not None and bool(self.kek[0])
 
     def labels(self) -> dict[str, str]:
         """As daemon.json in the user data sets them."""
@@ -74,6 +84,14 @@ class SimSwarm:
     settings: SwarmSettings = field(default_factory=lambda: SwarmSettings(5, 5, 2160))
     manager_token_generation: int = 0
     away_since: dict[str, float] = field(default_factory=dict)
+    version: int = 10
+    """Of the cluster object."""
+    unlock_key: str = ""
+    keys_made: int = 0
+    root: RootAuthority = field(default_factory=lambda: RootAuthority("root-0", "root-0"))
+    rotated_at: float = 0.0
+    issuers: dict[str, str] = field(default_factory=dict)
+    """By node id, where it is not the first root."""
     raft_changes: list[str] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -82,7 +100,7 @@ class SimSwarm:
 
     def reachable(self, world: World) -> list[str]:
         """Ids of the members that answer."""
-        return [i for i, g in self.raft.items() if world.alive(g) and g.engine_up and g.swarm is self and g.node_id == i]
+        return [i for i, g in self.raft.items() if world.alive(g) and g.engine_up and not g.locked and g.swarm is self and g.node_id == i]
 
     def quorate(self, world: World) -> bool:
         return len(self.reachable(world)) * 2 > len(self.raft)
@@ -95,6 +113,19 @@ class SimSwarm:
         return self._leader or None
 
     _leader: str = ""
+
+    def spread(self, world: World) -> None:
+        """What reachable managers learn by themselves: the key in force. And living nodes get certificates of a new root; when all have one, the rotation is complete."""
+        for node_id in self.reachable(world):
+            guest = self.raft[node_id]
+            if guest.kek[0] != self.unlock_key:
+                guest.kek = (self.unlock_key, self.version)
+        if self.root.rotating and world.clock.monotonic() - self.rotated_at >= RENEWAL:
+            living = {g.node_id for g in world.guests.values() if g.swarm is self and world.alive(g) and g.engine_up and not g.locked}
+            self.issuers |= dict.fromkeys(living & self.nodes.keys(), self.root.issuer)
+            if all(self.issuers.get(i) == self.root.issuer for i in self.nodes):
+                self.version += 1
+                self.root = replace(self.root, fingerprint=self.root.issuer, rotating=False)
 
     def add(self, guest: Guest, role: str, *, drained: bool = False) -> None:
         node_id = f"node-{self.id}-{next(self._numbers)}"
@@ -110,6 +141,7 @@ class SimSwarm:
             machine_uid=guest.labels().get(ENGINE_LABEL_MACHINE),
         )
         guest.swarm, guest.node_id = self, node_id
+        self.issuers[node_id] = self.root.issuer
         if role == "manager":
             self.raft[node_id] = guest
             self.raft_changes.append(f"join {guest.server.request.name}")
@@ -140,12 +172,15 @@ class SimHost:
             case ["systemctl", "daemon-reload"]:
                 return CommandResult(0, "", "")
             case ["systemctl", "restart", _]:
-                self._guest.engine_up = not self._guest.engine_broken
+                self._guest.restart()
                 if DROP_IN_PATH not in self._guest.files:
                     return CommandResult(0, "", "")
                 self._guest.listening = self._guest.files[f"{TLS_DIRECTORY}/cert.pem"]
                 self._guest.authority = self._guest.files[f"{TLS_DIRECTORY}/ca.pem"]
                 return CommandResult(0, "", "")
+            case ["grep", "-a", "-E", _, path] if path.endswith("/swarm-node.key"):
+                key, version = self._guest.kek
+                return CommandResult(0, ("-----BEGIN ENCRYPTED PRIVATE KEY-----\n" if key else "") + f"kek-version: {version}\n", "")
         raise AssertionError(f"not modelled: {argv}")
 
     def pipe(self, argv: Sequence[str], target: Any, target_argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> None:
@@ -168,11 +203,20 @@ class SimHost:
         guest = self._guest
         if not guest.engine_up:
             raise ExternalError(ErrorKind.TRANSIENT, "docker", "the engine does not answer")
+        if guest.locked:
+            return EngineInfo("20.10.24", "locked", error="Swarm is encrypted and needs to be unlocked before it can be used.", labels=guest.labels())
         state = "active" if guest.swarm is not None else "inactive"
         manager = guest.swarm is not None and guest.node_id in guest.swarm.raft
         return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels())
 
     def engine_request(self, method: str, path: str, body: Any = None) -> Any:
+        if (method, path) == ("POST", "/swarm/unlock"):
+            if not self._guest.locked:
+                raise ExternalError(ErrorKind.TRANSIENT, "docker", "POST /swarm/unlock: swarm is not locked (409)")
+            if body["UnlockKey"] != self._guest.kek[0]:
+                raise ExternalError(ErrorKind.INVALID, "docker", "POST /swarm/unlock: swarm could not be unlocked: invalid key provided (400)")
+            self._guest.locked = False
+            return None
         raise AssertionError(f"not modelled: {method} {path} {json.dumps(body)}")
 
     def look_at_volumes(self, mounts: Sequence[Mount]) -> tuple[GuestVolume, ...]:
@@ -256,6 +300,9 @@ class SimSwarmClient:
         for endpoint in self.endpoints:
             guest = self._world.reach(endpoint.removeprefix("tcp://").rpartition(":")[0], through=False)
             if guest is not None and guest.listening is not None and guest.engine_up:
+                if guest.locked:
+                    leaderless = ExternalError(ErrorKind.TRANSIENT, "docker", "Swarm is encrypted and needs to be unlocked", reason=Reason.QUORUM_LOST)
+                    continue
                 if guest.authority != self._tls.ca:
                     raise ExternalError(ErrorKind.UNAUTHORIZED, "docker", "the certificates do not match")
                 swarm = guest.swarm
@@ -271,7 +318,44 @@ class SimSwarmClient:
     def view(self, *, with_tasks: bool = False) -> SwarmView:
         swarm = self._swarm()
         running = dict(swarm.tasks) if with_tasks else {}
-        return SwarmView(swarm.id, tuple(swarm.nodes.values()), tuple(swarm.networks), running, "20.10.24", "1.41", swarm.settings)
+        settings = replace(swarm.settings, autolock=bool(swarm.unlock_key))
+        nodes = tuple(replace(n, issuer=swarm.issuers.get(n.id, "")) for n in swarm.nodes.values())
+        return SwarmView(swarm.id, nodes, tuple(swarm.networks), running, "20.10.24", "1.41", settings, swarm.root)
+
+    def cluster_version(self) -> int:
+        return self._swarm().version
+
+    def unlock_key(self) -> str:
+        return self._swarm().unlock_key
+
+    def set_autolock(self, enabled: bool, version: int) -> None:
+        self._change_key(version, enabled)
+
+    def rotate_unlock_key(self, version: int) -> None:
+        assert self._swarm().unlock_key
+        self._change_key(version, True)
+
+    def _change_key(self, version: int, enabled: bool) -> None:
+        swarm = self._swarm()
+        if version != swarm.version:
+            raise ExternalError(ErrorKind.CONFLICT, "docker", "update out of sequence")
+        swarm.writes += 1
+        swarm.version += 1
+        swarm.keys_made += 1
+        swarm.unlock_key = f"SWMKEY-1-sim{swarm.keys_made}" if enabled else ""
+        # At once, as far as a crash of ours is concerned: the worst moment for the key.
+        swarm.spread(self._world)
+
+    def rotate_authority(self, over: int) -> bool:
+        swarm = self._swarm()
+        if swarm.root.force_rotate > over:
+            return False
+        assert not swarm.root.rotating, "a second rotation of the root while one is under way"
+        swarm.writes += 1
+        swarm.version += 1
+        swarm.root = replace(swarm.root, issuer=f"root-{over + 1}", rotating=True, force_rotate=over + 1)
+        swarm.rotated_at = self._world.clock.monotonic()
+        return True
 
     def update_node(self, node_id: str, version: int, *, role: str, availability: str, labels: dict[str, str]) -> None:
         swarm = self._swarm()

@@ -19,6 +19,8 @@ class SimObjects:
     secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = field(default_factory=dict)
     held: set[tuple[str, str]] = field(default_factory=set)
     going: set[tuple[str, str]] = field(default_factory=set)
+    foreign: set[tuple[str, str]] = field(default_factory=set)
+    """Names of Secrets that somebody else has."""
     events: list[tuple[Reason, str]] = field(default_factory=list)
     revisions: SimRevisions = field(default_factory=SimRevisions)
     status_writes: int = 0
@@ -51,7 +53,7 @@ class SimObjects:
     def apply_status(self, resource: Resource, status: dict[str, Any]) -> Resource:
         found = self._present(resource)
         text = json.dumps(status)
-        assert "PRIVATE KEY" not in text and "SWMTKN" not in text
+        assert "PRIVATE KEY" not in text and "SWMTKN" not in text and "SWMKEY" not in text
         if json.loads(text) == found.status:
             return found
         self.status_writes += 1
@@ -90,6 +92,8 @@ class SimObjects:
 
     def ensure_secret(self, owner: Resource, name: str, data: dict[str, bytes], *, secret_type: str = "Opaque") -> dict[str, bytes]:
         key = (owner.key.namespace, name)
+        if key in self.foreign:
+            raise ExternalError(ErrorKind.CONFLICT, "kubernetes", f"Secret {name!r} is somebody else's", reason=Reason.NAME_CONFLICT)
         if key not in self.secrets:
             self.writes += 1
             self.secrets[key] = (owner.uid, dict(data))
@@ -100,5 +104,5 @@ class SimObjects:
         self.secrets[(owner.key.namespace, name)] = (owner.uid, dict(data))
 
     def event(self, resource: Resource, reason: Reason, message: str, *, warning: bool = False) -> None:
-        assert "SWMTKN" not in message
+        assert "SWMTKN" not in message and "SWMKEY" not in message
         self.events.append((reason, message))

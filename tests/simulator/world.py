@@ -154,6 +154,8 @@ class World:
 
     def tick(self) -> None:
         self.cloud.tick()
+        for swarm in {id(g.swarm): g.swarm for g in self.guests.values() if g.swarm is not None}.values():
+            swarm.spread(self)
         for guest in self.guests.values():
             if wants_metadata_join(guest) and self.alive(guest):
                 metadata = guest.server.metadata
@@ -191,6 +193,7 @@ class World:
             swarm = manager.swarm if manager is not None else None
             if manager is not None and swarm is not None and manager.node_id in swarm.raft and swarm.quorate(self):
                 roles = {swarm.token("worker"): "worker", swarm.token("manager"): "manager"}
+                assert not swarm.root.rotating, "a machine joined while the root CA was rotated"
                 if token not in roles:
                     raise ExternalError(ErrorKind.INVALID, "docker", "invalid join token")
                 if roles[token] == "manager":
@@ -213,7 +216,7 @@ class World:
         leader, reachable = swarm.leader(self), swarm.reachable(self)
         for node in list(swarm.nodes.values()):
             guest = by_node.get(node.id)
-            away = guest is None or not self.alive(guest) or not guest.engine_up
+            away = guest is None or not self.alive(guest) or not guest.engine_up or guest.locked
             if away and node.id not in swarm.away_since:
                 swarm.away_since[node.id] = guest.died if guest is not None and guest.died is not None else self.clock.monotonic()
             if not away:

@@ -31,6 +31,7 @@ class MachinePhase(StrEnum):
 class Rung(StrEnum):
     """Repairs of a machine, from the gentlest to the last."""
 
+    UNLOCK = "Unlock"
     RESTART_ENGINE = "RestartEngine"
     REJOIN = "Rejoin"
     START = "Start"
@@ -72,6 +73,9 @@ class MachineStatus(ApiModel):
     engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Docker engine version.")
     host_keys: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=8, description="Pinned ssh host keys (public).")
     engine_configured: bool = Field(default=False, description="The engine has its TLS certificate (managers).")
+    engine_certificate_expires: str | None = Field(
+        default=None, description="When the server certificate of its Docker API ends (managers).", json_schema_extra={"format": "date-time"}
+    )
     remediation: MachineRemediation | None = Field(default=None, description="The last repair, while it is recent.")
     volumes: list[MachineVolumeStatus] = Field(
         default_factory=list, max_length=MOST_VOLUMES, description="Data volumes.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
@@ -163,6 +167,32 @@ class JoinStatus(ApiModel):
     )
 
 
+class AutolockStatus(ApiModel):
+    """State of the managers' lock; holds no key."""
+
+    enabled: bool = Field(default=False, description="The swarm says that its managers lock themselves.")
+    key_stored: bool = Field(default=False, description="The Secret holds the key that is in force.")
+    former_keys: int = Field(default=0, ge=0, description="Former keys in the Secret, which some manager may still need.")
+    unconfirmed: list[DnsLabel] = Field(default_factory=list, max_length=7, description="Managers that are not known to have the key in force yet.")
+    rotated_for: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The spec.swarm.rotateUnlockKey for which the key was last rotated."
+    )
+    rotated_at: str | None = Field(default=None, description="When the operator last rotated the key.", json_schema_extra={"format": "date-time"})
+
+
+class AuthorityStatus(ApiModel):
+    """The swarm's root CA, and its rotation."""
+
+    fingerprint: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="SHA-256 of the root certificate (PEM) that nodes trust.")
+    rotating: bool = Field(default=False, description="A rotation is under way: no machine joins, and nothing else is rotated.")
+    nodes_renewed: int = Field(default=0, ge=0, description="Nodes whose certificate comes from the new root, while it is rotated.")
+    nodes_total: int = Field(default=0, ge=0, description="Nodes of the swarm, while the root is rotated.")
+    requested_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.swarm.rotateCA that was last begun.")
+    requested_at: str | None = Field(default=None, description="When that was.", json_schema_extra={"format": "date-time"})
+    requested_over: int = Field(default=0, ge=0, description="CAConfig.ForceRotate of the swarm before that.")
+    rotated_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.swarm.rotateCA whose rotation is complete.")
+
+
 class OverlayStatus(ApiModel):
     """An overlay network of `spec.swarm.networks`, or one that was there."""
 
@@ -213,6 +243,8 @@ class SwarmClusterStatus(ApiModel):
     )
     repairs: RepairCount = Field(default_factory=RepairCount, description="What of spec.remediation.retryBudget.perCluster is spent.")
     join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
+    autolock: AutolockStatus | None = Field(default=None, description="State of the managers' lock, where there is or was one.")
+    authority: AuthorityStatus | None = Field(default=None, description="The swarm's root CA.")
     orphans: list[OrphanStatus] = Field(
         default_factory=list,
         max_length=100,

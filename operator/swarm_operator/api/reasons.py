@@ -57,6 +57,9 @@ class Reason(StrEnum):
     MANAGER_BOOTSTRAPPING = "ManagerBootstrapping", "The manager is being configured or the swarm initialised."
     QUORUM = "Quorum", "A majority of managers is reachable and there is a leader."
     QUORUM_LOST = "QuorumLost", "No majority of managers: the swarm can't be changed."
+    SWARM_LOCKED = "SwarmLocked", "Managers are locked after a restart of their engine and are being unlocked."
+    UNLOCK_KEY_MISSING = "UnlockKeyMissing", "No key in the Secret of unlock keys opens a locked manager. Put the right one there."
+    ROTATING = "Rotating", "The swarm's root CA or unlock key is being changed."
     NODES_JOINING = "NodesJoining", "Nodes are joining the swarm."
     NODES_DOWN = "NodesDown", "Nodes are down in the swarm."
     NODES_READY = "NodesReady", "All machines are nodes in state ready."
@@ -147,6 +150,8 @@ class Reason(StrEnum):
     PRESERVED = "Preserved", "A failed machine was taken out of the swarm and its server kept, as the annotation swarmops.io/preserve asks."
     SCALED = "Scaled", "The number of machines or replicas changed."
     TOKEN_ROTATED = "TokenRotated", "Swarm join tokens were rotated."
+    KEY_ROTATED = "KeyRotated", "The unlock key was made, stored, rotated, or a former one forgotten."
+    CA_ROTATED = "CARotated", "A rotation of the swarm's root CA began or is complete."
 
     @property
     def text(self) -> str:

@@ -46,6 +46,18 @@ class SwarmSpec(ApiModel):
     rotate_join_tokens: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Any text. Each change of it makes new join tokens for workers and managers, and the old ones worthless."
     )
+    autolock: bool = Field(
+        default=False,
+        description="Managers need a key to start again after a restart of their engine. The operator keeps the key in the Secret `<cluster>-unlock-key` and unlocks them.",
+    )
+    rotate_unlock_key: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Any text. Each change of it makes a new unlock key; the former one is kept until every manager has the new one."
+    )
+    rotate_ca: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        alias="rotateCA",
+        description="Any text. Each change of it makes a new root CA of the swarm, and new certificates of all nodes, once all of them are ready.",
+    )
     networks: list[OverlayNetwork] = Field(
         default_factory=list,
         max_length=64,

@@ -80,6 +80,11 @@ def needs_renewal(cert: bytes, now: datetime, *, ca: bytes | None = None, sans: 
     return not {str(_general_name(san).value) for san in sans} <= set(sans_of(cert))
 
 
+def end_of(cert: bytes) -> datetime:
+    """When a PEM certificate ends."""
+    return x509.load_pem_x509_certificate(cert).not_valid_after_utc
+
+
 def sans_of(cert: bytes) -> tuple[str, ...]:
     """The addresses and DNS names that a PEM certificate is good for."""
     try:

@@ -14,8 +14,10 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
+from swarm_operator.controllers.cluster_unlock import read_facts
 from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Port, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
+from swarm_operator.domain.cluster.engine_tls import certificates_due
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
@@ -296,7 +298,7 @@ class Gatherer:
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         asked = to_ask(self._spec, machines, observation.swarm)
         if isinstance(observation.swarm, Known):
-            asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()))
+            asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()), *certificates_due(machines, self._clock.now()))
         asked = tuple({m.uid: m for m in (*asked, *to_look_at(self._spec, observation, machines))}.values())
         if cloud is None or self._contents.ssh_private is None:
             return observation, swarm
@@ -321,7 +323,15 @@ class Gatherer:
         host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))
         logins.host_keys |= {uid: keys.value for uid, keys in host_keys.items() if isinstance(keys, Known)}
         guests = self._each([m for m in asked if m.uid in logins.host_keys], lambda m: self._read(lambda: self._guest(m, logins, observation)))
-        return replace(observation, host_keys=host_keys, guests=guests), swarm
+        observation = replace(observation, host_keys=host_keys, guests=guests)
+        view = observation.swarm
+        enabled = isinstance(view, Known) and view.value.settings is not None and view.value.settings.autolock
+        if isinstance(view, Known) and swarm is not None and (enabled or self._spec.swarm.autolock or self._status.autolock is not None):
+            api = swarm
+            members = [m for m in machines if m.id.role == "Manager" and is_up(m) and m.joined]
+            keys = self._read(lambda: read_facts(self._objects, self._resource, self._spec, api, enabled, members, logins))
+            observation = replace(observation, unlock_keys=keys)
+        return observation, swarm
 
     def _view(self, observation: ClusterObservation, managers: Sequence[Machine]) -> tuple[ClusterObservation, Swarm | None]:
         """The swarm's own view, through the managers whose engine has its certificate as far as we know (all of them where status was lost)."""
@@ -391,7 +401,8 @@ class Gatherer:
         if machine.id.role != "Manager" or self._contents.tls is None:
             return Guest(engine, volumes=volumes)
         addresses = [a for a in (logins.addresses.get(machine.uid), fixed_address(machine)) if a is not None]
-        return Guest(engine, tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now()), volumes)
+        expires = tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now())
+        return Guest(engine, expires is not None, volumes, expires)
 
 
 def _quietly(call: Callable[[], T]) -> Fact[T]:

@@ -12,7 +12,8 @@ from typing import Final
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.guest_files import RELOAD_ENGINE, TLS_DIRECTORY, manager_tls_files
-from swarm_operator.bootstrap.tls import PemPair, issue, needs_renewal
+from swarm_operator.bootstrap.tls import PemPair, end_of, issue, needs_renewal
+from swarm_operator.domain import times
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.ports.hosts import FileToWrite, Host, Hosts, HostTarget
 
@@ -78,18 +79,20 @@ class GuestLogins:
                 continue
 
 
-def tls_in_force(host: Host, ca: bytes, addresses: Sequence[str], now: datetime) -> bool:
-    """Whether the engine was restarted with a certificate of this authority that is good for `addresses` and far from its end."""
+def tls_in_force(host: Host, ca: bytes, addresses: Sequence[str], now: datetime) -> str | None:
+    """When the certificate ends that the engine was last restarted with, if it is of this authority, good for `addresses`, and far from its end; else None."""
     certificate = host.run(["cat", CERTIFICATE], sudo=True)
     mark = host.run(["cat", IN_FORCE], sudo=True)
     if certificate.status != 0 or mark.status != 0:
-        return False
+        return None
     pem = certificate.stdout.encode()
-    return mark.stdout.strip() == _hash(pem) and not needs_renewal(pem, now, ca=ca, sans=addresses)
+    if mark.stdout.strip() != _hash(pem) or needs_renewal(pem, now, ca=ca, sans=addresses):
+        return None
+    return times.stamp(end_of(pem))
 
 
-def configure_engine(host: Host, tls: Mapping[str, bytes], common_name: str, addresses: Sequence[str], now: datetime) -> None:
-    """Write a new server certificate and the listener's drop-in, restart the engine, note that it is in force. TRANSIENT with reason EngineFailed when it does not start."""
+def configure_engine(host: Host, tls: Mapping[str, bytes], common_name: str, addresses: Sequence[str], now: datetime) -> str:
+    """Write a new server certificate and the listener's drop-in, restart the engine, note that it is in force; when the certificate ends. TRANSIENT with reason EngineFailed when it does not start."""
     ca = PemPair(tls["ca.pem"], tls["ca-key.pem"])
     pair = issue(ca, common_name, addresses, "server", now)
     host.write_files([FileToWrite(f.path, f.content, f.mode) for f in manager_tls_files(ca.cert, pair.cert, pair.key)])
@@ -99,6 +102,7 @@ def configure_engine(host: Host, tls: Mapping[str, bytes], common_name: str, add
             text = f"{' '.join(command)} on {common_name}: {(result.stderr or result.stdout).strip()[:300]}"
             raise ExternalError(ErrorKind.TRANSIENT, "ssh", text, reason=Reason.ENGINE_FAILED)
     host.write_files([FileToWrite(IN_FORCE, _hash(pair.cert).encode(), 0o644)])
+    return times.stamp(end_of(pair.cert))
 
 
 def _hash(pem: bytes) -> str:

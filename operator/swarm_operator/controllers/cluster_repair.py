@@ -8,6 +8,7 @@ from typing import Final
 from swarm_operator.api.cluster_status import MachineRemediation, Rung
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
+from swarm_operator.controllers.cluster_unlock import read_secret, unlock
 from swarm_operator.domain.cluster.steps import JoinNode, Repair
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 
@@ -24,6 +25,8 @@ def repair(action: Action, step: Repair, join: Callable[[JoinNode], None]) -> No
     action.write_status()
     action.objects.event(action.resource, Reason.REPAIRED, f"{step.rung.value} of {server.name}: {step.because}", warning=True)
     match step.rung:
+        case Rung.UNLOCK:
+            unlock(action.gathered.logins.open(step.machine_uid), server.name, read_secret(action.objects, action.resource))
         case Rung.RESTART_ENGINE:
             host = action.gathered.logins.open(step.machine_uid)
             result = host.run(list(RESTART_ENGINE), sudo=True, timeout=90.0)

@@ -30,6 +30,8 @@ class Node:
     os: str = ""
     arch: str = ""
     engine_labels: dict[str, str] | None = None
+    issuer: str = ""
+    """Fingerprint of the public key that its certificate was signed with; "" where it is not told."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,19 @@ class SwarmSettings:
     task_history_limit: int
     heartbeat_seconds: int
     cert_expiry_hours: int
+    autolock: bool = False
+    """Changed by `Swarm.set_autolock` only."""
+
+
+@dataclass(frozen=True)
+class RootAuthority:
+    """The swarm's root CA (Docker Engine API, `ClusterInfo`): `fingerprint` of the trusted root, `issuer` of the public key that new certificates are signed with."""
+
+    fingerprint: str
+    issuer: str
+    rotating: bool = False
+    force_rotate: int = 0
+    """CAConfig.ForceRotate: raised by one for each rotation that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class SwarmView:
     engine_api_version: str = ""
     settings: SwarmSettings | None = None
     """None where the engine does not tell."""
+    authority: RootAuthority | None = None
 
 
 @dataclass(frozen=True)

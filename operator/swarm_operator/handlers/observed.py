@@ -96,6 +96,26 @@ class ObservedSwarm:
         with observed(self._observe, SYSTEM, "update_settings"):
             self._inner.update_settings(settings)
 
+    def cluster_version(self) -> int:
+        with observed(self._observe, SYSTEM, "cluster_version"):
+            return self._inner.cluster_version()
+
+    def unlock_key(self) -> str:
+        with observed(self._observe, SYSTEM, "unlock_key"):
+            return self._inner.unlock_key()
+
+    def set_autolock(self, enabled: bool, version: int) -> None:
+        with observed(self._observe, SYSTEM, "set_autolock"):
+            self._inner.set_autolock(enabled, version)
+
+    def rotate_unlock_key(self, version: int) -> None:
+        with observed(self._observe, SYSTEM, "rotate_unlock_key"):
+            self._inner.rotate_unlock_key(version)
+
+    def rotate_authority(self, over: int) -> bool:
+        with observed(self._observe, SYSTEM, "rotate_authority"):
+            return self._inner.rotate_authority(over)
+
     def create_network(
         self,
         name: str,

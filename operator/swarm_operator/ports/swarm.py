@@ -82,6 +82,21 @@ class Swarm(Protocol):
     def update_settings(self, settings: SwarmSettings) -> None:
         """Change these settings of the swarm and no other."""
 
+    def cluster_version(self) -> int:
+        """Version.Index of `GET /swarm`."""
+
+    def unlock_key(self) -> str:
+        """`GET /swarm/unlockkey`; "" where autolock is off. Secret."""
+
+    def set_autolock(self, enabled: bool, version: int) -> None:
+        """Turn the managers' lock on or off; on makes a key. CONFLICT when the swarm is not at `version` any more."""
+
+    def rotate_unlock_key(self, version: int) -> None:
+        """Make another unlock key. CONFLICT when the swarm is not at `version` any more."""
+
+    def rotate_authority(self, over: int) -> bool:
+        """Begin a rotation of the root CA by raising CAConfig.ForceRotate, which is `over`; False where it is higher already."""
+
     def create_network(
         self,
         name: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -13,7 +14,7 @@ from swarm_operator.adapters.docker.transport import Transport, timed_out, trans
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
-from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, Node, OverlayInfo, SwarmSettings, SwarmView
+from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, Node, OverlayInfo, RootAuthority, SwarmSettings, SwarmView
 from swarm_operator.ports.swarm import Json, Swarm, SwarmEvent, TlsMaterial
 
 _PREDEFINED = ("host", "bridge")
@@ -57,6 +58,7 @@ class DockerSwarm:
             engine_version=str(version.get("Version", "")),
             engine_api_version=str(version.get("ApiVersion", "")),
             settings=_settings((swarm.get("Cluster") or {}).get("Spec")),
+            authority=_authority(swarm.get("Cluster") or {}),
         )
 
     def list_services(self) -> list[Json]:
@@ -160,6 +162,29 @@ class DockerSwarm:
         spec.setdefault("CAConfig", {})["NodeCertExpiry"] = settings.cert_expiry_hours * 3600 * _SECOND
         self._http.post("/swarm/update", spec, version=swarm["Version"]["Index"])
 
+    def cluster_version(self) -> int:
+        return int(self._http.get("/swarm")["Version"]["Index"])
+
+    def unlock_key(self) -> str:
+        return str(self._http.get("/swarm/unlockkey").get("UnlockKey") or "")
+
+    def set_autolock(self, enabled: bool, version: int) -> None:
+        spec = self._http.get("/swarm")["Spec"]
+        spec.setdefault("EncryptionConfig", {})["AutoLockManagers"] = enabled
+        self._http.post("/swarm/update", spec, version=version)
+
+    def rotate_unlock_key(self, version: int) -> None:
+        self._http.post("/swarm/update", self._http.get("/swarm")["Spec"], version=version, rotateManagerUnlockKey="true")
+
+    def rotate_authority(self, over: int) -> bool:
+        swarm = self._http.get("/swarm")
+        authority = swarm["Spec"].setdefault("CAConfig", {})
+        if int(authority.get("ForceRotate") or 0) > over:
+            return False
+        authority["ForceRotate"] = over + 1
+        self._http.post("/swarm/update", swarm["Spec"], version=swarm["Version"]["Index"])
+        return True
+
     def create_network(
         self,
         name: str,
@@ -237,9 +262,25 @@ def _settings(spec: Json | None) -> SwarmSettings | None:
     """None where a part is not told."""
     try:
         history, beat, expiry = spec["Orchestration"]["TaskHistoryRetentionLimit"], spec["Dispatcher"]["HeartbeatPeriod"], spec["CAConfig"]["NodeCertExpiry"]  # type: ignore[index]
-        return SwarmSettings(int(history), int(beat) // _SECOND, int(expiry) // (3600 * _SECOND))
+        autolock = bool((spec.get("EncryptionConfig") or {}).get("AutoLockManagers", False))  # type: ignore[union-attr]
+        return SwarmSettings(int(history), int(beat) // _SECOND, int(expiry) // (3600 * _SECOND), autolock)
     except (KeyError, TypeError):
         return None
+
+
+def _authority(cluster: Json) -> RootAuthority | None:
+    """None where it is not told."""
+    tls = cluster.get("TLSInfo") or {}
+    if not tls.get("TrustRoot"):
+        return None
+    force = ((cluster.get("Spec") or {}).get("CAConfig") or {}).get("ForceRotate") or 0
+    return RootAuthority(
+        _fingerprint(tls.get("TrustRoot")), _fingerprint(tls.get("CertIssuerPublicKey")), bool(cluster.get("RootRotationInProgress")), int(force)
+    )
+
+
+def _fingerprint(text: str | None) -> str:
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 def _node(raw: Json) -> Node:
@@ -263,6 +304,7 @@ def _node(raw: Json) -> Node:
         os=str((description.get("Platform") or {}).get("OS", "")),
         arch=str((description.get("Platform") or {}).get("Architecture", "")),
         engine_labels=dict(engine.get("Labels") or {}) if engine else None,
+        issuer=_fingerprint((description.get("TLSInfo") or {}).get("CertIssuerPublicKey")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm_operator.controllers.perform import guests, images, infrastructure, release, servers, swarm, volumes
+from swarm_operator.controllers.perform import guests, images, infrastructure, release, rotation, servers, swarm, volumes
 from swarm_operator.controllers.perform.registry import perform, performed
 
-__all__ = ["guests", "images", "infrastructure", "perform", "performed", "release", "servers", "swarm", "volumes"]
+__all__ = ["guests", "images", "infrastructure", "perform", "performed", "release", "rotation", "servers", "swarm", "volumes"]

@@ -23,8 +23,8 @@ def _guest(action: Action, step: s.GuestStep) -> None:
             tls = action.gathered.secrets.tls
             if tls is None:
                 raise ExternalError(ErrorKind.CONFLICT, "ssh", "there is no certificate authority yet", reason=Reason.MANAGER_BOOTSTRAPPING)
-            configure_engine(logins.open(uid), tls, machine.server_name(action.name), addresses, action.clock.now())
-            action.set_machine(uid, engine_configured=True)
+            expires = configure_engine(logins.open(uid), tls, machine.server_name(action.name), addresses, action.clock.now())
+            action.set_machine(uid, engine_configured=True, engine_certificate_expires=expires)
         case s.InitSwarm(_, uid, server_id, advertise):
             _init_swarm(action, uid, server_id, advertise)
         case s.JoinNode(_, uid, advertise, managers, leave_first, drained):

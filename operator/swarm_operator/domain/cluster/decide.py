@@ -11,7 +11,10 @@ from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import credentials, verdicts
+from swarm_operator.domain.cluster.authority import held, plan_authority
+from swarm_operator.domain.cluster.autolock import first_the_key, plan_autolock
 from swarm_operator.domain.cluster.deletion import decide_deletion
+from swarm_operator.domain.cluster.engine_tls import renewals
 from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
 from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, manager_addresses, plan_guests
 from swarm_operator.domain.cluster.images import WAITS, plan_images
@@ -64,6 +67,13 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     preloads = plan_preloads(spec, membership.keep)
     if lost is None:
         steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold), *images.steps, *preloads.steps)
+    authority = plan_authority(spec, status, observation, now, complete=_complete(status, membership, "Manager", "Worker"))
+    lock = plan_autolock(
+        spec, status, observation, membership.keep, complete=_complete(status, membership, "Manager") and not (authority.steps or authority.holds)
+    )
+    if lost is None:
+        steps = first_the_key((*steps, *authority.steps, *lock.steps, *(() if change.steps else renewals(spec, observation, membership.keep, now))))
+    steps = (*(held(steps) if authority.holds else steps), *guests.unlocks)
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     if spec.paused:
@@ -72,6 +82,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         return ClusterPlan(status, wants_fresh=True)
     facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, now, volumes)
     facts = held_back(facts, status, preloads.pending, now)
+    facts = facts.model_copy(update={"autolock": lock.status, "authority": authority.status})
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
     wanted = _wanted(observation, membership)
     pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))
@@ -81,7 +92,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         credentials.expiring(spec, facts.credentials, observation, now),
         verdicts.infrastructure(infrastructure.problem, pending),
         verdicts.managers(observation, status, started, lost, waiting_for),
-        verdicts.members(facts, wanted, removing, remediation, observation, refused, volumes.problem, volumes.pending),
+        verdicts.members(facts, wanted, removing, remediation, observation, refused, volumes.problem, volumes.pending, authority.waiting or lock.waiting),
         remediation.verdict,
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
@@ -90,7 +101,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    busy = bool(steps) or bool(change.waiting) or bool(volumes.pending) or _busy(membership, remediation, lost, images.blocked)
+    busy = bool(steps) or bool(change.waiting) or bool(volumes.pending) or authority.holds or _busy(membership, remediation, lost, images.blocked)
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
     if any(isinstance(step, CreatePort) for step in steps):
         requeue = PORT_MADE_SECONDS
@@ -108,6 +119,12 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
 def _awaited_managers(membership: Membership) -> frozenset[int]:
     """Slots of the managers that have no server yet."""
     return frozenset(m.slot for m in (*membership.create, *membership.waiting) if m.role == "Manager")
+
+
+def _complete(status: SwarmClusterStatus, membership: Membership, *roles: str) -> bool:
+    """Whether no machine of these roles is missing, on its way, or leaving, and no join token is out."""
+    there = all(m.joined for m in membership.keep if m.id.role in roles) and all(m.gone for m in membership.remove if m.id.role in roles)
+    return there and not any(i.role in roles for i in (*membership.create, *membership.waiting)) and not status.join.token_exposed
 
 
 def _repairs(observation: ClusterObservation, table: MachineTable, remediation: Remediation, guests: GuestPlan, hold: Mapping[str, str]) -> list[Step]:

@@ -13,7 +13,7 @@ from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.managers import founder
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
 from swarm_operator.domain.cluster.preload import joins_drained
-from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, Step
+from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, Step, UnlockManager
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
 from swarm_operator.domain.quorum import tolerance
@@ -24,16 +24,20 @@ ENGINE_PORT = 2376
 ENGINE_SILENT = "silent"
 """EngineInfo.local_state of a guest that answers over ssh while its engine does not."""
 
+ENGINE_LOCKED = "locked"
+"""EngineInfo.local_state of a manager that waits for the unlock key (Docker Engine API, LocalNodeState)."""
+
 
 @dataclass(frozen=True)
 class GuestPlan:
-    """`joins`: managers that are ready to join, of which `managers.change_managers` lets in one at a time. `messages`: by machine UID, what a machine waits for. `lost`: why the swarm is lost, where it is."""
+    """`unlocks`: of locked managers; nothing ever holds them back. `joins`: managers that are ready to join, of which `managers.change_managers` lets in one at a time. `messages`: by machine UID, what a machine waits for. `lost`: why the swarm is lost, where it is."""
 
     steps: tuple[Step, ...] = ()
     joins: tuple[JoinManager, ...] = ()
     managers: tuple[str, ...] = ()
     messages: dict[str, str] = field(default_factory=dict)
     lost: str | None = None
+    unlocks: tuple[UnlockManager, ...] = ()
 
 
 def fixed_address(machine: Machine) -> str | None:
@@ -65,6 +69,12 @@ def was_rebuilt(machine: Machine) -> bool:
     return record is not None and repair is not None and repair.rung is Rung.REBUILD and repair.since >= record.phase_since and not machine.joined
 
 
+def is_locked(machine: Machine, observation: ClusterObservation) -> bool:
+    """Whether its engine says that it waits for the unlock key."""
+    guest = observation.guest(machine.uid)
+    return isinstance(guest, Known) and guest.value.engine.local_state == ENGINE_LOCKED
+
+
 def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[SwarmView]) -> tuple[Machine, ...]:
     """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not.
     One that was rebuilt always joins over ssh."""
@@ -87,6 +97,7 @@ def plan_guests(
     view = observation.swarm
     first = founder(managers)
     restarts = False
+    unlocks = [UnlockManager(m.id, m.uid) for m in managers if isinstance(view, Unknown) and is_locked(m, observation)]
     for machine in managers:
         steps += _pin(machine, observation)
         if machine.uid in hold:
@@ -116,7 +127,7 @@ def plan_guests(
             steps += more
     # Of several managers as many may have lost the swarm as leaves no majority; of one, the one.
     all_lost = len(lost) > tolerance(len(managers))
-    return GuestPlan(tuple(steps), tuple(joins), manager_addresses(managers), messages, lost[0] if all_lost else None)
+    return GuestPlan(tuple(steps), tuple(joins), manager_addresses(managers), messages, lost[0] if all_lost else None, tuple(unlocks))
 
 
 def manager_addresses(managers: Sequence[Machine]) -> tuple[str, ...]:
@@ -154,7 +165,7 @@ def _manager(
     advertise = fixed_address(machine)
     if isinstance(guest, str) or advertise is None:
         return [], guest if isinstance(guest, str) else "the server has no address", None
-    steps = _configure(spec, observation, machine, guest, advertise)
+    steps: list[Step] = [*configure(spec, observation, machine, guest, advertise)]
     state = guest.engine.local_state
     if state == "inactive":
         if first is not machine:
@@ -172,13 +183,13 @@ def _manager(
     return steps, f"the engine's swarm state is {state}" + (f": {guest.engine.error}" if guest.engine.error else ""), None
 
 
-def _configure(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, guest: Guest, advertise: str) -> list[Step]:
+def configure(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, guest: Guest, advertise: str) -> tuple[ConfigureEngine, ...]:
     """TLS of a manager's engine, where it is not in force."""
     reach = reachable_address(spec, observation.uid, machine, observation.networking)
     if spec.managers.floating_ip.enabled and reach is None:
-        return []
+        return ()
     addresses = tuple(dict.fromkeys(a for a in (reach, advertise, "127.0.0.1") if a is not None))
-    return [] if guest.tls_in_force else [ConfigureEngine(machine.id, machine.uid, addresses)]
+    return () if guest.tls_in_force else (ConfigureEngine(machine.id, machine.uid, addresses),)
 
 
 def _further_manager(
@@ -191,7 +202,7 @@ def _further_manager(
     if advertise is None or server is None or not managers:
         return [], None, "the server has no address" if advertise is None else "no manager to join through"
     if not guest.tls_in_force:
-        return _configure(spec, observation, machine, guest, advertise), None, "the engine is being set up"
+        return [*configure(spec, observation, machine, guest, advertise)], None, "the engine is being set up"
     engine = guest.engine
     if engine.local_state == "pending":
         return [], None, "the engine is joining"

@@ -11,7 +11,7 @@ from datetime import datetime
 from swarm_operator.api.cluster_status import MachineRemediation, Rung
 from swarm_operator.api.lifecycle import RemediationSpec
 from swarm_operator.domain import times
-from swarm_operator.domain.cluster.guests import ENGINE_SILENT
+from swarm_operator.domain.cluster.guests import ENGINE_LOCKED, ENGINE_SILENT
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import Guest
 from swarm_operator.domain.facts import Fact, Known
@@ -49,6 +49,8 @@ def useful(machine: Machine, guest: Fact[Guest], swarm_id: str) -> tuple[Rung, .
     if not isinstance(guest, Known):
         return (Rung.HARD_REBOOT, *last)
     engine = guest.value.engine
+    if engine.local_state == ENGINE_LOCKED:
+        return (Rung.UNLOCK, *last)
     reboots = (Rung.SOFT_REBOOT, Rung.HARD_REBOOT, *last)
     if engine.local_state == ENGINE_SILENT:
         return (Rung.RESTART_ENGINE, *reboots)
@@ -79,7 +81,9 @@ def next_rung(machine: Machine, guest: Fact[Guest], swarm_id: str, policy: Remed
     attempts = former.attempts if former is not None else 0
     elapsed = times.age(former.since, now) if former is not None else None
     may_replace = Rung.REPLACE.value in policy.rungs
-    rungs = tuple(r for r in useful(machine, guest, swarm_id) if (r.value in policy.rungs if r is not Rung.REBUILD else policy.rebuild))
+    # Unlocking is no repair that somebody might not want: it is what autolock asks for.
+    allowed = {*policy.rungs, Rung.UNLOCK.value, *((Rung.REBUILD.value,) if policy.rebuild else ())}
+    rungs = tuple(r for r in useful(machine, guest, swarm_id) if r.value in allowed)
     if rungs and rungs[0] is Rung.REPLACE:
         return NextRung(Rung.REPLACE, attempts + 1)
     pause = policy.rung_seconds * (REBUILD_TIMES if last.rung is Rung.REBUILD else 1) if last is not None else backoff(attempts, policy.rung_seconds)

@@ -78,8 +78,10 @@ def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], 
 
 def swarm_settings(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:
     """Settings of the live swarm that are not as declared."""
-    wanted = SwarmSettings(spec.swarm.task_history_limit, spec.swarm.heartbeat_seconds, spec.swarm.cert_expiry_hours)
-    return (UpdateSwarm(wanted),) if view.settings is not None and view.settings != wanted else ()
+    if view.settings is None:
+        return ()
+    wanted = SwarmSettings(spec.swarm.task_history_limit, spec.swarm.heartbeat_seconds, spec.swarm.cert_expiry_hours, view.settings.autolock)
+    return (UpdateSwarm(wanted),) if view.settings != wanted else ()
 
 
 def remove_machines(

@@ -46,6 +46,16 @@ class Secrets:
 
 
 @dataclass(frozen=True)
+class UnlockKeys:
+    """The Secret of unlock keys, without its contents. `stored`: it holds the key in force (also where the swarm has none); `former`: how many others it holds; `confirmed`: by
+    machine UID, whether the manager's own key file shows the state in force (read only while there are former keys)."""
+
+    stored: bool = False
+    former: int = 0
+    confirmed: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Guest:
     """What a guest says of itself over ssh. `tls_in_force`: its engine was restarted with a valid certificate of the cluster's CA (managers)."""
 
@@ -53,6 +63,8 @@ class Guest:
     tls_in_force: bool = False
     volumes: tuple[GuestVolume, ...] = ()
     """Of those that it was asked for."""
+    tls_expires: str | None = None
+    """When that certificate ends; None where it was not looked at or can't be read."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,9 @@ class ClusterObservation:
     annotations: Mapping[str, str] = field(default_factory=dict)
     networks_in_use: Fact[frozenset[str]] = NOT_LOOKED_AT
     """Ids of swarm networks that services are attached to; read only while a network of ours has left the spec."""
+
+    unlock_keys: Fact[UnlockKeys] = NOT_LOOKED_AT
+    """Read where autolock is wanted, or was on."""
 
     def guest(self, machine_uid: str) -> Fact[Guest]:
         """What is known of a guest."""

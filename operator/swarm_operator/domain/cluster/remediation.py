@@ -18,7 +18,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.guest_volumes import waits_for_volumes
-from swarm_operator.domain.cluster.guests import is_up
+from swarm_operator.domain.cluster.guests import is_locked, is_up
 from swarm_operator.domain.cluster.images import POLL_SECONDS, SNAPSHOT_TASKS
 from swarm_operator.domain.cluster.ladder import IDLE_SECONDS, NextRung, next_rung, of_this_failure
 from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
@@ -153,6 +153,8 @@ def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, 
             continue
         last = of_this_failure(machine)
         since, enough = (last.since, spec.remediation.rung_seconds) if last is not None else (record.phase_since, spec.health_check.node_down_grace_seconds)
+        if last is None and machine.id.role == "Manager" and swarm.settings is not None and swarm.settings.autolock:
+            enough = 0  # it may be locked, and then waits for us
         if (times.age(since, now) or 0.0) >= enough:
             found.append(machine)
     return found if is_quorate(swarm.nodes) else []
@@ -230,6 +232,9 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         text = server.fault or "Nova reports ERROR"
         delay = 0.0 if was_member else max(0.0, rebuild_delay(machine.id.incarnation, server.fault) - (times.age(server.created, now) or 0.0))
         return Failure(machine, fault_reason(server.fault), text, delay, was_member)
+    if node is not None and _failed(node) and is_locked(machine, observation):
+        # Only the key helps, and time does not: it is given at once.
+        return Failure(machine, Reason.SWARM_LOCKED, "the manager is locked", 0.0, True)
     if node is not None and _failed(node):
         since = record.phase_since if record is not None and record.phase == MachinePhase.DOWN else None
         grace = spec.health_check.node_down_grace_seconds

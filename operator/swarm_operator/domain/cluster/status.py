@@ -156,6 +156,7 @@ def _record(
         message=_message(machine, phase, remediation, waiting_for)[:1024],
         engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
         host_keys=list(old.host_keys) if old is not None else [],
+        engine_certificate_expires=_tls_expires(observation, machine) or (old.engine_certificate_expires if old is not None else None),
         remediation=_repair(old, phase, now),
         volumes=list(volumes.states.get(machine.uid, ())) if not leaving else list(old.volumes) if old is not None else [],
         engine_configured=(old is not None and old.engine_configured) or (manager and (node is not None or _tls_in_force(observation, machine))),
@@ -174,6 +175,11 @@ def _tls_in_force(observation: ClusterObservation, machine: Machine) -> bool:
     """The guest itself says so: a crash may have come between the restart of the engine and the status write."""
     guest = observation.guest(machine.uid)
     return isinstance(guest, Known) and guest.value.tls_in_force
+
+
+def _tls_expires(observation: ClusterObservation, machine: Machine) -> str | None:
+    guest = observation.guest(machine.uid)
+    return guest.value.tls_expires if isinstance(guest, Known) and guest.value.tls_in_force else None
 
 
 def _created(machine: Machine) -> str | None:

@@ -11,6 +11,7 @@ from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.faults import fault_reason, refusal_of
+from swarm_operator.domain.cluster.guests import ENGINE_LOCKED
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.facts import Fact, Known, Unknown
@@ -29,6 +30,7 @@ NEEDS_A_PERSON = frozenset(
         Reason.NAME_CONFLICT,
         Reason.QUORUM_LOST,
         Reason.VOLUME_REFUSED,
+        Reason.UNLOCK_KEY_MISSING,
     }
 )
 _ON_COURSE = frozenset(
@@ -43,6 +45,8 @@ _ON_COURSE = frozenset(
         Reason.PROGRESSING,
         Reason.CONFLICT,
         Reason.IMAGE_PENDING,
+        Reason.ROTATING,
+        Reason.SWARM_LOCKED,
     }
 )
 """Reasons of work that goes its way: a failure elsewhere says more than they do."""
@@ -99,6 +103,11 @@ def managers(observation: ClusterObservation, status: SwarmClusterStatus, starte
         if is_quorate(rows):
             return verdict(kind, "True", Reason.QUORUM, f"{sum(n.reachability == 'reachable' for n in rows)} of {len(rows)} managers reachable")
         return verdict(kind, "False", Reason.QUORUM_LOST, "no reachable majority of managers with a leader")
+    locked = sorted(
+        n.name for n in status.nodes if isinstance(guest := observation.guest(n.machine_uid), Known) and guest.value.engine.local_state == ENGINE_LOCKED
+    )
+    if locked:
+        return verdict(kind, "False", Reason.SWARM_LOCKED, f"locked, and being unlocked: {', '.join(locked)}")
     if observation.swarm.reason is Reason.QUORUM_LOST and status.swarm_id is not None and sum(n.role == "Manager" for n in status.nodes) > 1:
         return verdict(kind, "False", Reason.QUORUM_LOST, f"managers answer, the swarm does not: {observation.swarm.message}")
     if status.swarm_id is not None or started:
@@ -115,9 +124,10 @@ def members(
     refused: Unknown | None,
     volume_problem: Unknown | None = None,
     volumes_pending: str = "",
+    rotating: str = "",
 ) -> Verdict:
     """Of the machines in `status.nodes` (already as observed); `wanted` are the UIDs that shall be members; `refused`: flavor or image of a pool can't be resolved.
-    `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way."""
+    `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way. `rotating`: what of the swarm's keys is not as declared yet."""
     kind = ConditionType.MEMBERS_UP_TO_DATE
     uids = {n.machine_uid: n for n in status.nodes}
     short = [n for n in status.nodes if n.phase not in (MachinePhase.READY, MachinePhase.PRESERVED)]
@@ -148,6 +158,8 @@ def members(
         return verdict(kind, "False", Reason.NODES_JOINING, f"not ready in the swarm yet: {names}")
     if status.join.token_exposed:
         return verdict(kind, "False", Reason.NODES_JOINING, "the worker join token that is in server metadata is still to be rotated")
+    if rotating:
+        return verdict(kind, "False", Reason.ROTATING, rotating)
     return verdict(kind, "True", Reason.NODES_READY, f"{len(wanted)} machines are ready nodes")
 
 

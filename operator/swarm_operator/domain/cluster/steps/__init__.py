@@ -30,6 +30,15 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     RemoveRouterInterface,
     RemoveRule,
 )
+from swarm_operator.domain.cluster.steps.rotation import (
+    ForgetFormerKeys,
+    RotateAuthority,
+    RotateUnlockKey,
+    SetAutolock,
+    StoreUnlockKey,
+    UnlockKeyStep,
+    UnlockManager,
+)
 from swarm_operator.domain.cluster.steps.servers import CreatePort, CreateServer, DeleteServer, EnsureFloatingIP, ExposeJoinToken, PreserveServer, Repair
 from swarm_operator.domain.cluster.steps.swarm import (
     ClearJoinMetadata,
@@ -86,6 +95,7 @@ __all__ = [
     "ExposeJoinToken",
     "ExtendVolume",
     "FillImage",
+    "ForgetFormerKeys",
     "GuestStep",
     "HoldCredentials",
     "InfrastructureKind",
@@ -105,12 +115,18 @@ __all__ = [
     "RemoveRule",
     "Repair",
     "RetainImage",
+    "RotateAuthority",
     "RotateToken",
+    "RotateUnlockKey",
+    "SetAutolock",
     "SetNode",
     "SetUpVolume",
     "Step",
+    "StoreUnlockKey",
     "SwarmStep",
     "TokenRotated",
+    "UnlockKeyStep",
+    "UnlockManager",
     "UpdateSwarm",
     "VerifyImage",
     "VolumeStep",

@@ -1,0 +1,155 @@
+"""Managers on the lab: one becomes three, each of the three is lost in turn, the leader last, and three become one again.
+
+All the while a service of two replicas runs on the worker and must not notice, and a watcher asks the managers themselves: more than half of the members must answer, always.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.cloud import CloudView, DockerView
+from harness.kube import Kubectl, condition, eventually
+from harness.operator import Operator
+from integration.conftest import cluster_manifest, service_manifest
+
+pytestmark = pytest.mark.lab
+NAME = "three"
+
+
+class Managers:
+    """The managers, asked with the user's certificate: whichever answers."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+        self._secret = kubectl.secret_data(f"{NAME}-docker-tls")
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        return {n["name"]: n for n in self._kubectl.get("swarmcluster", NAME)["status"]["nodes"] if n["role"] == "Manager"}
+
+    def ask(self, call: Any) -> Any:
+        """The answer of the first manager that gives one; AssertionError where none does."""
+        failure: Exception | None = None
+        for record in self.records().values():
+            if "floatingIP" not in record or record["phase"] == "Down":
+                continue
+            docker = DockerView(f"tcp://{record['floatingIP']}:2376", self._secret)
+            docker.api.timeout = 5
+            try:
+                return call(docker)
+            except Exception as error:  # whatever a dead or leaderless manager does to a client
+                failure = error
+            finally:
+                docker.close()
+        raise AssertionError(f"no manager answers: {failure}")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask(lambda docker: docker.nodes())
+        return found
+
+    def members(self) -> dict[str, str]:
+        """Reachability by host name."""
+        return {n["Description"]["Hostname"]: n["ManagerStatus"]["Reachability"] for n in self.nodes() if n.get("ManagerStatus")}
+
+    def leader(self) -> str:
+        return str(next(n["Description"]["Hostname"] for n in self.nodes() if (n.get("ManagerStatus") or {}).get("Leader")))
+
+    def tasks(self) -> set[str]:
+        """Ids of the service's running tasks."""
+        tasks = self.ask(lambda docker: docker.api.tasks(filters={"service": "calm"}))
+        return {t["ID"] for t in tasks if t["Status"]["State"] == "running"}
+
+
+class Watcher:
+    """Writes down every look at the majority that shows less than one."""
+
+    def __init__(self, managers: Managers) -> None:
+        self._managers = managers
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.looks = 0
+        self.bad: list[dict[str, str]] = []
+
+    def _run(self) -> None:
+        while not self._stop.wait(1.0):
+            try:
+                members = self._managers.members()
+            except AssertionError:
+                continue  # an election, or the one that we ask is the one that is lost: says nothing of the majority
+            self.looks += 1
+            if sum(r == "reachable" for r in members.values()) * 2 <= len(members):
+                self.bad.append(members)
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def managers(kubectl: Kubectl, operator: Operator, cloud: CloudView) -> Iterator[Managers]:
+    """A cluster of one manager, which takes no tasks, and one worker."""
+    kubectl.apply(cluster_manifest(NAME, workers=1, managers={"replicas": 1, "schedulable": False}, remediation={"rungSeconds": 60}))
+    kubectl.wait("swarmcluster", NAME, timeout=300)
+    uid = str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"])
+    yield Managers(kubectl)
+    kubectl("delete", "swarmservice", "calm", "--ignore-not-found", "--timeout=60s", timeout=80)
+    kubectl("delete", "swarmcluster", NAME, "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
+
+
+def scale(kubectl: Kubectl, replicas: int) -> None:
+    kubectl.patch("swarmcluster", NAME, {"spec": {"managers": {"replicas": replicas}}})
+
+
+def whole(managers: Managers, replicas: int) -> bool:
+    return list(managers.members().values()) == ["reachable"] * replicas
+
+
+def test_each_manager_is_lost_in_turn_and_the_service_does_not_notice(kubectl: Kubectl, managers: Managers, cloud: CloudView, lab: Any) -> None:
+    kubectl.apply(service_manifest("calm", NAME, replicas=2))
+    kubectl.wait("swarmservice", "calm", timeout=60)
+    before = managers.tasks()
+    assert len(before) == 2
+    swarm_id = kubectl.get("swarmcluster", NAME)["status"]["swarmID"]
+
+    with Watcher(managers) as watcher:
+        scale(kubectl, 3)
+        eventually(lambda: whole(managers, 3), within=120, every=2, what="one manager has become three")
+        kubectl.wait("swarmcluster", NAME, timeout=60)
+        first = managers.records()
+        leader = managers.leader()
+        killed, deleted = sorted(set(first) - {leader})
+
+        # A follower's host dies and Nova is not told: a hard reboot brings the same server back.
+        lab("break", "kill-host", killed)
+        eventually(lambda: managers.records()[killed]["phase"] == "Down", within=60, what="the operator sees it")
+        assert condition(kubectl.get("swarmcluster", NAME), "ManagersQuorate")["status"] == "True"
+        eventually(lambda: whole(managers, 3), within=120, every=2, what="three managers again after a killed host")
+        again = managers.records()[killed]
+        assert again["serverID"] == first[killed]["serverID"] and again["remediation"]["rung"] == "HardReboot"
+
+        # A follower's server is gone for good, then the leader's: the successor is booted, the dead member demoted, the successor joined.
+        for victim in (deleted, leader):
+            kubectl.wait("swarmcluster", NAME, timeout=60)
+            if victim == leader:
+                assert managers.leader() == leader
+            cloud.connection.compute.delete_server(first[victim]["serverID"])
+            eventually(lambda victim=victim: f"{victim}-2" in managers.records(), within=90, what=f"a successor of {victim}")
+            eventually(lambda victim=victim: f"{victim}-2" in managers.members() and whole(managers, 3), within=120, every=2, what="three managers again")
+            assert victim not in managers.members()
+        kubectl.wait("swarmcluster", NAME, timeout=60)
+        assert managers.tasks() == before, "the service's tasks are the same"
+
+        scale(kubectl, 1)
+        eventually(lambda: len(managers.members()) == 1 and len(managers.records()) == 1, within=150, every=2, what="three managers have become one")
+        kubectl.wait("swarmcluster", NAME, timeout=60)
+    assert managers.tasks() == before, "the service's tasks are still the same"
+    assert kubectl.get("swarmcluster", NAME)["status"]["swarmID"] == swarm_id
+    assert watcher.looks > 50 and watcher.bad == []
