@@ -83,6 +83,23 @@ class SimObjects:
         if key in self.going and not held:
             self.delete_secret(namespace, name)
 
+    def adopt_secret(self, owner: Resource, name: str, former_uid: str) -> None:
+        key = (owner.key.namespace, name)
+        found = self.secrets.get(key)
+        if found is None or found[0] == owner.uid:
+            return
+        if found[0] not in (former_uid, ""):
+            raise ExternalError(ErrorKind.CONFLICT, "kubernetes", f"Secret {name!r} is another's", reason=Reason.NAME_CONFLICT)
+        self.writes += 1
+        self.secrets[key] = (owner.uid, found[1])
+
+    def orphan_secret(self, owner: Resource, name: str) -> None:
+        key = (owner.key.namespace, name)
+        found = self.secrets.get(key)
+        if found is not None and found[0] == owner.uid:
+            self.writes += 1
+            self.secrets[key] = ("", found[1])
+
     def delete_secret(self, namespace: str, name: str) -> None:
         """As `kubectl delete secret`: it stays while it is held."""
         self.going.add((namespace, name))

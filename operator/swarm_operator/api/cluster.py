@@ -25,6 +25,15 @@ class IdentityRef(ApiModel):
     )
 
 
+class AdoptSpec(ApiModel):
+    """The cluster to take over."""
+
+    cluster_uid: Annotated[str, Field(min_length=36, max_length=36, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = Field(
+        alias="clusterUID",
+        description="UID of the SwarmCluster that is gone: `swarmops-cluster-uid` in the metadata of its servers. What carries it in the cloud becomes this object's.",
+    )
+
+
 class FloatingIPSpec(ApiModel):
     """Whether managers get a floating IP."""
 
@@ -72,6 +81,11 @@ class SwarmClusterSpec(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=schema_extra(
+            cel(
+                "has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt.clusterUID == oldSelf.adopt.clusterUID)",
+                "`adopt` must be set when the object is made, and must not change",
+                fieldPath=".adopt",
+            ),
             cel("self.join == oldSelf.join", "`join` must not change", fieldPath=".join"),
             cel(
                 "!has(self.workerPools) || self.workerPools.map(p, p.replicas).sum() <= 1000",
@@ -94,6 +108,10 @@ class SwarmClusterSpec(ApiModel):
     )
 
     identity_ref: IdentityRef = Field(description="Credentials of the OpenStack cloud.")
+    adopt: AdoptSpec | None = Field(
+        default=None,
+        description="Take over the servers, network and swarm of a SwarmCluster that is gone. Nothing is changed until the spec declares what is found.",
+    )
     network: NetworkSpec = Field(default_factory=NetworkSpec, description="Network of the servers: made for this cluster, or one that exists.")
     security_groups: SecurityGroupsSpec = Field(
         default_factory=SecurityGroupsSpec, description="Security groups of the servers: one made for this cluster, or some that exist."

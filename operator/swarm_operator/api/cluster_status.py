@@ -116,6 +116,18 @@ class CredentialsStatus(ApiModel):
     )
 
 
+class AdoptionStatus(ApiModel):
+    """How far the takeover of `spec.adopt` has come."""
+
+    state: Literal["Observing", "Adopted"] = Field(
+        description="Observing: nothing is changed. Adopted: the spec declares what was found; the cluster is kept as any other."
+    )
+    since: str = Field(description="When the state began.", json_schema_extra={"format": "date-time"})
+    managers: int = Field(default=0, ge=0, description="Servers of managers that were found.")
+    workers: int = Field(default=0, ge=0, description="Servers of workers that were found.")
+    message: Annotated[str, Field(max_length=1024)] = Field(default="", description="What keeps it from being adopted.")
+
+
 DeletionStage = Literal["Servers", "Infrastructure", "Done"]
 
 
@@ -230,6 +242,7 @@ class SwarmClusterStatus(ApiModel):
         default=None, alias="engineAPIVersion", description="Engine API version of the leader."
     )
     credentials: CredentialsStatus = Field(default_factory=CredentialsStatus, description="The credentials in use.")
+    adoption: AdoptionStatus | None = Field(default=None, description="How far the takeover has come; only with spec.adopt.")
     deletion: DeletionStatus | None = Field(default=None, description="How far the deletion has come, while the object is being deleted.")
     infrastructure: InfrastructureStatus = Field(default_factory=InfrastructureStatus, description="OpenStack objects in use.")
     networks: list[OverlayStatus] = Field(

@@ -73,6 +73,11 @@ class Reason(StrEnum):
     HOST_KEY_UNVERIFIED = "HostKeyUnverified", "The guest's ssh host key is not on the Nova console yet or differs from it."
     ENGINE_FAILED = "EngineFailed", "The Docker engine of a machine does not start or refuses a request."
     DELETION_BLOCKED = "DeletionBlocked", "Something prevents the removal of external resources; the message says what."
+    ADOPTION_PENDING = (
+        "AdoptionPending",
+        "What carries the UID of spec.adopt is not what the spec declares; the message says how. Nothing is changed. Edit the spec.",
+    )
+    ADOPTED = "Adopted", "A cluster whose object was lost has been taken over."
     ABANDONED = "Abandoned", "The finalizer was removed on demand; the message names what was left in the cloud. It carries the cluster's UID."
     RETAINED = (
         "Retained",

@@ -21,7 +21,7 @@ from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_
 from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.controllers.perform import perform
-from swarm_operator.controllers.perform.release import named_by_others, pieces
+from swarm_operator.controllers.perform.release import named_by_others, own_secrets, pieces
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide
@@ -211,6 +211,8 @@ class ClusterController:
         held = status.credentials.secret_name
         if held is not None and not named_by_others(self._objects, resource, held):
             self._objects.hold_secret(resource.key.namespace, held, False)
+        for name in own_secrets(resource.key.name):
+            self._objects.orphan_secret(resource, name)
         self._objects.set_finalizer(resource, False)
         self._forget(resource)
         return Done()

@@ -15,6 +15,7 @@ from swarm_operator.controllers.cluster_gather import Gathered
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster.adoption import owner_uid
 from swarm_operator.domain.cluster.faults import refusal
 from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, JoinManager, JoinNode, Step
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -62,7 +63,8 @@ class Action:
 
     @property
     def uid(self) -> str:
-        return self.resource.uid
+        """What owned objects carry; not the object's own where it took a cluster over."""
+        return owner_uid(self.resource.uid, self.spec)
 
     @property
     def name(self) -> str:

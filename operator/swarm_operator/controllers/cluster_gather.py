@@ -17,6 +17,7 @@ from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
 from swarm_operator.controllers.cluster_unlock import read_facts
 from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Port, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
+from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_tls import certificates_due
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
@@ -116,6 +117,7 @@ class Gatherer:
         threads: int,
     ) -> None:
         self._resource, self._spec, self._status = resource, spec, status
+        self._uid = owner_uid(resource.uid, spec)
         self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
         self._memo, self._threads = memo, threads
         self._errors: list[ExternalError] = []
@@ -126,7 +128,7 @@ class Gatherer:
         """Observe. Raises only what Kubernetes itself raises."""
         resource = self._resource
         observation = ClusterObservation(
-            resource.uid, resource.key.name, resource.generation, resource.deleting, FINALIZER in resource.finalizers, annotations=resource.annotations
+            self._uid, resource.key.name, resource.generation, resource.deleting, FINALIZER in resource.finalizers, annotations=resource.annotations
         )
         cloud_fact = self._open_cloud()
         cloud = cloud_fact.value if isinstance(cloud_fact, Known) else None
@@ -136,6 +138,7 @@ class Gatherer:
             credentials_held=self._held,
             credential_expiry=_quietly(cloud.credential_expiry) if cloud is not None else NOT_LOOKED_AT,
             secrets=self._secrets(),
+            rival=self._rival() if not resource.deleting and observing(self._spec, self._status) else None,
         )
         observation = self._cloud_facts(observation, cloud_fact)
         logins = GuestLogins(self._hosts, self._spec, self._contents.ssh_private)
@@ -155,7 +158,7 @@ class Gatherer:
         """Read the server list anew, past any cache."""
         cloud = gathered.cloud
         if cloud is not None:
-            servers = self._read(lambda: cloud.list_servers(self._resource.uid, fresh=True))
+            servers = self._read(lambda: cloud.list_servers(self._uid, fresh=True))
             gathered.observation = replace(gathered.observation, servers=servers, servers_fresh=isinstance(servers, Known))
 
     def _read(self, call: Callable[[], T]) -> Fact[T]:
@@ -181,6 +184,20 @@ class Gatherer:
 
         return self._read(connect)
 
+    def _rival(self) -> str | None:
+        """Another SwarmCluster with the UID that is to be taken over; in this namespace only where no more may be listed."""
+        try:
+            others = self._objects.list("SwarmCluster", None)
+        except ExternalError as error:
+            if error.kind is not ErrorKind.FORBIDDEN:
+                raise
+            others = self._objects.list("SwarmCluster", self._resource.key.namespace)
+        for other in others:
+            adopts = (other.spec.get("adopt") or {}).get("clusterUID")
+            if other.uid != self._resource.uid and self._uid in (other.uid, adopts):
+                return f"{other.key.namespace}/{other.key.name}"
+        return None
+
     def _secrets(self) -> Fact[Secrets]:
         """Read the cluster's own Secrets into `_contents`; what is known of them is the fact."""
         key, spec = self._resource.key, self._spec
@@ -202,7 +219,7 @@ class Gatherer:
     # --- the cloud
 
     def _cloud_facts(self, observation: ClusterObservation, fact: Fact[Cloud]) -> ClusterObservation:
-        uid, names = self._resource.uid, {pool for _, pool, replicas in pools(self._spec) if replicas}
+        uid, names = self._uid, {pool for _, pool, replicas in pools(self._spec) if replicas}
         if isinstance(fact, Unknown):
             machines: dict[str, Fact[MachineReferences]] = dict.fromkeys(names, fact)
             return replace(observation, servers=fact, networking=fact, keypair=fact, network_references=fact, machine_references=machines, ports=fact)
@@ -237,7 +254,7 @@ class Gatherer:
     def _volumes(self, cloud: Cloud) -> Fact[tuple[Volume, ...]]:
         """A reconcile fails on them only where the spec needs Cinder: a cloud without it is none to fail on."""
         look = self._read if declares_volumes(self._spec) else _quietly
-        return look(lambda: cloud.list_owned_volumes(self._resource.uid))
+        return look(lambda: cloud.list_owned_volumes(self._uid))
 
     def _settled(self, observation: ClusterObservation) -> bool:
         """Whether the remembered volumes will do."""
@@ -248,11 +265,11 @@ class Gatherer:
 
     def _images(self, cloud: Cloud) -> Fact[tuple[Image, ...]]:
         """What needs no image of ours goes on without Glance."""
-        return _quietly(lambda: cloud.list_owned_images(self._resource.uid))
+        return _quietly(lambda: cloud.list_owned_images(self._uid))
 
     def _deletion_facts(self, observation: ClusterObservation, cloud: Cloud) -> ClusterObservation:
         """All of it fresh, and references not at all: they may be gone long since."""
-        uid = self._resource.uid
+        uid = self._uid
         servers = self._read(lambda: cloud.list_servers(uid, fresh=True))
         observation = replace(observation, servers=servers, servers_fresh=isinstance(servers, Known))
         networking = self._read(lambda: cloud.list_owned_networking(uid))
@@ -303,9 +320,7 @@ class Gatherer:
         if cloud is None or self._contents.ssh_private is None:
             return observation, swarm
         for machine in machines:
-            address = (
-                reachable_address(self._spec, self._resource.uid, machine, observation.networking) if machine.id.role == "Manager" else fixed_address(machine)
-            )
+            address = reachable_address(self._spec, self._uid, machine, observation.networking) if machine.id.role == "Manager" else fixed_address(machine)
             if address is not None:
                 logins.addresses[machine.uid] = address
             if machine.record is not None and machine.record.host_keys:
@@ -339,7 +354,7 @@ class Gatherer:
         endpoints = self._endpoints(observation, managers)
         if not endpoints or tls is None:
             return replace(observation, swarm=Unknown(Reason.MANAGER_BOOTSTRAPPING, "no manager is set up yet")), None
-        session = self._sessions.publish(self._resource.key, self._resource.uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
+        session = self._sessions.publish(self._resource.key, self._uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
         view = self._read(session.swarm.view)
         if not isinstance(view, Known):
             return replace(observation, swarm=view), session.swarm
@@ -350,7 +365,7 @@ class Gatherer:
             with_tasks: Fact[SwarmView] = self._read(lambda: session.swarm.view(with_tasks=True))
             tasks: Fact[Mapping[str, int]] = Known(dict(with_tasks.value.running_tasks_by_node)) if isinstance(with_tasks, Known) else with_tasks
             observation = replace(observation, tasks=tasks)
-        if overlays.unwanted(self._spec, self._resource.uid, view.value):
+        if overlays.unwanted(self._spec, self._uid, view.value):
             observation = replace(observation, networks_in_use=self._read(lambda: overlays.used(session.swarm.list_services())))
         return observation, session.swarm
 
@@ -359,7 +374,7 @@ class Gatherer:
         found: list[tuple[bool, bool, str]] = []
         for machine in managers:
             record = machine.record
-            address = reachable_address(self._spec, self._resource.uid, machine, observation.networking)
+            address = reachable_address(self._spec, self._uid, machine, observation.networking)
             if is_up(machine) and address is not None and (record is None or record.engine_configured):
                 found.append((record is None or record.node_id is not None, record is not None and record.phase == MachinePhase.READY, address))
         members = [(ready, address) for member, ready, address in found if member]

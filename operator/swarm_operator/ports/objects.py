@@ -104,6 +104,13 @@ class Objects(Protocol):
     def hold_secret(self, namespace: str, name: str, held: bool) -> None:
         """Add or remove the credentials finalizer; no write when it is so already, nor where the Secret is gone or, for adding, is being deleted."""
 
+    def adopt_secret(self, owner: Resource, name: str, former_uid: str) -> None:
+        """Make `owner` the owner of a Secret of the operator's whose owner was the object `former_uid`, or that has none (restored, or orphaned). No write where it is gone, is
+        `owner`'s already, or was not made by the operator; CONFLICT with reason NameConflict where it is another object's."""
+
+    def orphan_secret(self, owner: Resource, name: str) -> None:
+        """Take `owner` off the Secret's owners, so that it is not collected with it; no write where it is gone or not `owner`'s."""
+
     def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """`data` (as UTF-8) and `binaryData` of a ConfigMap; None where there is none."""
 

@@ -94,6 +94,8 @@ def recorded() -> RecordingApi:
     port.update_secret(OWNER, "s", {"a": b"b"})
     port.get_held_secret("ns", "s")
     port.hold_secret("ns", "s", True)
+    port.adopt_secret(OWNER, "s", "former")
+    port.orphan_secret(OWNER, "s")
     port.event(OWNER, Reason.PAUSED, "x")
     recorder.flush()
     clock.advance(60)

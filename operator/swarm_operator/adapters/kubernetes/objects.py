@@ -116,6 +116,14 @@ class KubernetesObjects:
         """See `Objects`."""
         self._secrets.hold(namespace, name, held)
 
+    def adopt_secret(self, owner: Resource, name: str, former_uid: str) -> None:
+        """See `Objects`."""
+        self._secrets.adopt(owner, name, former_uid)
+
+    def orphan_secret(self, owner: Resource, name: str) -> None:
+        """See `Objects`."""
+        self._secrets.orphan(owner, name)
+
     def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """See `Objects`."""
         return self._secrets.get_config_map(namespace, name)

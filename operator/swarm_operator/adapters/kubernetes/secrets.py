@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from swarm_operator.adapters.kubernetes.api import SYSTEM, Json, KubernetesApi, segment
@@ -18,6 +18,8 @@ from swarm_operator.ports.objects import HeldSecret, Resource
 
 FIELD_MANAGER: Final = "swarm-operator-secrets"
 _TRIES: Final = 4
+_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+_MANAGER: Final = "swarm-operator"
 
 
 class Secrets:
@@ -40,25 +42,58 @@ class Secrets:
         return HeldSecret(_data(secret), CREDENTIALS_FINALIZER in (metadata.get("finalizers") or ()), "deletionTimestamp" in metadata)
 
     def hold(self, namespace: str, name: str, held: bool) -> None:
-        """See `Objects.hold_secret`. A PUT of what was read, with its resourceVersion; CONFLICT when it changes too often."""
-        for _ in range(_TRIES):
-            secret = self._read(namespace, name)
-            if secret is None:
-                return
-            metadata = secret["metadata"]
+        """See `Objects.hold_secret`."""
+
+        def change(metadata: Json) -> Json | None:
             before: list[str] = metadata.get("finalizers") or []
             # The API server refuses a new finalizer on an object that is being deleted.
             if (CREDENTIALS_FINALIZER in before) == held or (held and "deletionTimestamp" in metadata):
-                return
+                return None
             others = [finalizer for finalizer in before if finalizer != CREDENTIALS_FINALIZER]
-            body = {**secret, "metadata": {**metadata, "finalizers": [*others, CREDENTIALS_FINALIZER] if held else others}}
+            return {"finalizers": [*others, CREDENTIALS_FINALIZER] if held else others}
+
+        self._change_metadata(namespace, name, change)
+
+    def _change_metadata(self, namespace: str, name: str, change: Callable[[Json], Json | None]) -> None:
+        """Write what `change` says of the metadata; None: nothing. A PUT of what was read, with its resourceVersion; CONFLICT when it changes too often."""
+        for _ in range(_TRIES):
+            secret = self._read(namespace, name)
+            wanted = change(secret["metadata"]) if secret is not None else None
+            if secret is None or wanted is None:
+                return
+            body = {**secret, "metadata": {**secret["metadata"], **wanted}}
             try:
                 self._api.call("update_secret", "PUT", _path(namespace, name), query={"fieldManager": FIELD_MANAGER}, body=body)
                 return
             except ExternalError as error:
                 if error.kind is not ErrorKind.CONFLICT:
                     raise
-        raise ExternalError(ErrorKind.CONFLICT, SYSTEM, f"Secret {name!r} changes too often to set its finalizer")
+        raise ExternalError(ErrorKind.CONFLICT, SYSTEM, f"Secret {name!r} changes too often to change its metadata")
+
+    def adopt(self, owner: Resource, name: str, former_uid: str) -> None:
+        """See `Objects.adopt_secret`."""
+
+        def change(metadata: Json) -> Json | None:
+            references: list[Json] = metadata.get("ownerReferences") or []
+            if any(reference.get("uid") == owner.uid for reference in references):
+                return None
+            if not references and (metadata.get("labels") or {}).get(_MANAGED_BY) != _MANAGER:
+                return None  # a user's own
+            if any(reference.get("uid") != former_uid for reference in references):
+                raise ExternalError(ErrorKind.CONFLICT, SYSTEM, f"Secret {name!r} exists and does not belong to {owner.key}", reason=Reason.NAME_CONFLICT)
+            return {"ownerReferences": [_reference(owner)]}
+
+        self._change_metadata(owner.key.namespace, name, change)
+
+    def orphan(self, owner: Resource, name: str) -> None:
+        """See `Objects.orphan_secret`."""
+
+        def change(metadata: Json) -> Json | None:
+            references: list[Json] = metadata.get("ownerReferences") or []
+            others = [reference for reference in references if reference.get("uid") != owner.uid]
+            return None if len(others) == len(references) else {"ownerReferences": others}
+
+        self._change_metadata(owner.key.namespace, name, change)
 
     def get_config_map(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """All keys of a ConfigMap, text as UTF-8; None where there is no such ConfigMap."""
@@ -123,13 +158,17 @@ def _manifest(owner: Resource, name: str, data: Mapping[str, bytes], secret_type
         "metadata": {
             "name": name,
             "namespace": owner.key.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "swarm-operator"},
-            # blockOwnerDeletion would need the right to change the owner's finalizers (OwnerReferencesPermissionEnforcement) and is of no use here.
-            "ownerReferences": [{"apiVersion": API_VERSION, "kind": owner.key.kind, "name": owner.key.name, "uid": owner.uid, "controller": True}],
+            "labels": {_MANAGED_BY: _MANAGER},
+            "ownerReferences": [_reference(owner)],
         },
         "type": secret_type,
         "data": _encode(data),
     }
+
+
+def _reference(owner: Resource) -> Json:
+    # blockOwnerDeletion would need the right to change the owner's finalizers (OwnerReferencesPermissionEnforcement) and is of no use here.
+    return {"apiVersion": API_VERSION, "kind": owner.key.kind, "name": owner.key.name, "uid": owner.uid, "controller": True}
 
 
 def _require_owner(secret: Json, owner: Resource, name: str) -> None:

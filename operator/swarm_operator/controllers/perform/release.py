@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
+from swarm_operator.controllers.cluster_gather import ssh_secret_name, tls_secret_name
 from swarm_operator.controllers.perform.registry import performs
+from swarm_operator.controllers.service_inputs import HASH_SECRET
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.ports.objects import Objects, Resource
 
@@ -15,9 +18,16 @@ _EVENT_LENGTH: Final = 900
 """Characters of one Event; the API server takes 1024."""
 
 
-@performs(s.HoldCredentials, s.ReleaseCredentials, s.LetGo, s.RemoveFinalizer)
+@performs(s.AdoptSecrets, s.OrphanSecrets, s.HoldCredentials, s.ReleaseCredentials, s.LetGo, s.RemoveFinalizer)
 def _release(action: Action, step: s.Step) -> None:
     match step:
+        case s.AdoptSecrets(former_uid):
+            for name in own_secrets(action.name):
+                action.objects.adopt_secret(action.resource, name, former_uid)
+            action.objects.event(action.resource, Reason.ADOPTED, f"the cluster of UID {former_uid}: {len(action.status.nodes)} machines")
+        case s.OrphanSecrets():
+            for name in own_secrets(action.name):
+                action.objects.orphan_secret(action.resource, name)
         case s.HoldCredentials(name):
             action.objects.hold_secret(action.resource.key.namespace, name, True)
             if action.status.credentials.secret_name is None:
@@ -39,6 +49,11 @@ def _release(action: Action, step: s.Step) -> None:
             action.released = True
         case _:
             raise AssertionError(f"no way to perform {step}")
+
+
+def own_secrets(cluster: str) -> tuple[str, ...]:
+    """Names of the Secrets that the operator made for a cluster, so far as it needed them."""
+    return ssh_secret_name(cluster), tls_secret_name(cluster), HASH_SECRET.format(cluster=cluster)
 
 
 def _note(action: Action, secret_name: str | None) -> None:

@@ -43,7 +43,7 @@ def _swarm(action: Action, step: s.SwarmStep) -> None:
                 internal=network.internal,
                 subnet=network.subnet,
                 driver_opts=network.driver_opts,
-                labels=overlays.labels(network, action.resource.uid),
+                labels=overlays.labels(network, action.uid),
             )
         case s.RemoveOverlay(_, network_id, name):
             swarm.remove_network(network_id)

@@ -11,6 +11,8 @@ from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import credentials, verdicts
+from swarm_operator.domain.cluster.adoption import adopt_step, assess_adoption
+from swarm_operator.domain.cluster.adoption import pending as pending_adoption
 from swarm_operator.domain.cluster.authority import held, plan_authority
 from swarm_operator.domain.cluster.autolock import first_the_key, plan_autolock
 from swarm_operator.domain.cluster.deletion import decide_deletion
@@ -45,6 +47,8 @@ JOINING_SECONDS = 1.0
 SILENT_SECONDS = 5.0
 """While a manager that was there does not answer: each look may cost a connect timeout."""
 STEADY_SECONDS = 45.0
+OBSERVING_SECONDS = 15.0
+"""Before a takeover: servers may be made or deleted by others."""
 
 
 def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> ClusterPlan:
@@ -76,7 +80,11 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     steps = (*(held(steps) if authority.holds else steps), *guests.unlocks)
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
-    if spec.paused:
+    adoption = assess_adoption(spec, status, observation, table, infrastructure.steps, infrastructure.problem, now)
+    unadopted = pending_adoption(adoption)
+    if adoption is not None and unadopted is None:
+        steps = (*adopt_step(observation, spec, status), *steps)
+    if spec.paused or unadopted is not None:
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
         return ClusterPlan(status, wants_fresh=True)
@@ -85,14 +93,17 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     facts = facts.model_copy(update={"autolock": lock.status, "authority": authority.status})
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
     wanted = _wanted(observation, membership)
-    pending = tuple(dict.fromkeys(type(s).__name__ for s in steps if s.condition is ConditionType.INFRASTRUCTURE_READY))
+    building = infrastructure.steps if unadopted is not None else steps
+    pending = tuple(dict.fromkeys(type(s).__name__ for s in building if s.condition is ConditionType.INFRASTRUCTURE_READY))
     removing = any(not m.gone and m.uid not in remediation.preserved for m in membership.remove) or any(isinstance(s, RemoveNode) for s in steps)
+    unseen = verdicts.verdict(ConditionType.MANAGERS_QUORATE, "Unknown", Reason.NOT_EVALUATED, "not taken over yet")
     parts = (
         verdicts.credentials(observation.credentials),
         credentials.expiring(spec, facts.credentials, observation, now),
         verdicts.infrastructure(infrastructure.problem, pending),
-        verdicts.managers(observation, status, started, lost, waiting_for),
-        verdicts.members(facts, wanted, removing, remediation, observation, refused, volumes.problem, volumes.pending, authority.waiting or lock.waiting),
+        unseen if unadopted is not None and isinstance(observation.swarm, Unknown) else verdicts.managers(observation, status, started, lost, waiting_for),
+        unadopted
+        or verdicts.members(facts, wanted, removing, remediation, observation, refused, volumes.problem, volumes.pending, authority.waiting or lock.waiting),
         remediation.verdict,
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
@@ -109,10 +120,16 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
     if images.wake_in is not None:
         requeue = max(JOINING_SECONDS, min(requeue, images.wake_in))
+    if unadopted is not None:
+        requeue = OBSERVING_SECONDS
+    # A takeover that is paused is still to be made.
+    adoption = status.adoption if spec.paused else adoption
     worked = {uid for uid, failure in remediation.failures.items() if failure.budgeted and not failure.asked_for}
     made = sum(isinstance(x, Repair) or (isinstance(x, DeleteServer) and x.machine_uid in worked) for x in steps)
     repairs = count_repairs(spec, status, made, now)
-    facts = facts.model_copy(update={"orphans": list(orphans.found), "snapshots": list(images.snapshots), "images": list(images.images), "repairs": repairs})
+    facts = facts.model_copy(
+        update={"orphans": list(orphans.found), "snapshots": list(images.snapshots), "images": list(images.images), "repairs": repairs, "adoption": adoption}
+    )
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 

@@ -25,6 +25,7 @@ from swarm_operator.domain.cluster.steps import (
     DeleteKeyPair,
     DeleteServer,
     LetGo,
+    OrphanSecrets,
     ReleaseCredentials,
     RemoveFinalizer,
     RemoveRouterInterface,
@@ -44,9 +45,11 @@ def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observat
     status = status.model_copy(update={"credentials": credentials.seen(spec, status, observation)})
     if is_done(status):
         return _plan(spec, observation, status, now, _release(spec, status))
-    left = remaining(status, observation)
+    left = remaining(status, observation, frozenset(v.volume_id for v in volumes_of_the_deleted(spec, observation).kept))
     if observation.annotations.get(ABANDON) == "true":
-        return _plan(spec, observation, progress(status, "Done", left, now), now, (LetGo(Reason.ABANDONED, lines(left)), *_release(spec, status)))
+        return _plan(
+            spec, observation, progress(status, "Done", left, now), now, (LetGo(Reason.ABANDONED, lines(left)), OrphanSecrets(), *_release(spec, status))
+        )
     plan = _decide(spec, status, observation, now)
     if plan.wants_fresh:
         return plan
@@ -66,7 +69,7 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     if spec.paused:
         return _plan(spec, observation, status, now, (), blocked=Unknown(Reason.PAUSED, "spec.paused is set"), paused=True)
     if spec.deletion_policy == "Retain":
-        return _plan(spec, observation, status, now, (LetGo(Reason.RETAINED, lines(remaining(status, observation))), *_release(spec, status)))
+        return _plan(spec, observation, status, now, (LetGo(Reason.RETAINED, lines(remaining(status, observation))), OrphanSecrets(), *_release(spec, status)))
     if not observation.servers_fresh and isinstance(observation.servers, Known):
         return ClusterPlan(status, wants_fresh=True)
     for fact in _facts(observation):

@@ -71,7 +71,7 @@ class Guest:
 class ClusterObservation:
     """Everything that `decide` may look at, apart from spec and status.
 
-    `servers_fresh`: the server list was read for this reconcile, not served from a cache. `guests` and `host_keys` are keyed by machine UID and hold only the machines that
+    `uid` is the one that owned objects carry: that of `spec.adopt` where there is one. `servers_fresh`: the server list was read for this reconcile, not served from a cache. `guests` and `host_keys` are keyed by machine UID and hold only the machines that
     were asked. `tasks`: running tasks of services that are not global, by node id; read only while a worker of ours is drained. `host_keys`: what the console (or the first contact) says, for machines without pinned keys. `ports` is read only while the managed network is being removed.
     """
 
@@ -102,6 +102,8 @@ class ClusterObservation:
     """Those whose properties name the cluster."""
     keypairs: Fact[tuple[KeyPair, ...]] = NOT_LOOKED_AT
     """Those whose name says that they are the cluster's."""
+    rival: str | None = None
+    """Another SwarmCluster that owns the UID of `spec.adopt`, or adopts it too; looked for before the takeover."""
     project_fresh: bool = False
     """`networking` and `volumes` were read for this reconcile, not remembered."""
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import GONE_STATUSES
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import part_of_image
+from swarm_operator.domain.ownership import IMAGE_RETAIN, part_of_image
 
 _MOST: Final = 200
 _CLOUD_LOST: Final = frozenset(
@@ -21,8 +21,8 @@ _CLOUD_LOST: Final = frozenset(
 )
 
 
-def remaining(status: SwarmClusterStatus, observation: ClusterObservation) -> tuple[RemainingObject, ...]:
-    """Everything that is there as far as it could be seen; what could not be looked at is as it was: as the last look left it, or as status knows it from before."""
+def remaining(status: SwarmClusterStatus, observation: ClusterObservation, kept: frozenset[str] = frozenset()) -> tuple[RemainingObject, ...]:
+    """Everything that is there as far as it could be seen; what could not be looked at is as it was: as the last look left it, or as status knows it from before. `kept`: volumes that stay on purpose."""
     before = status.deletion.remaining if status.deletion is not None else _recorded(status)
     found: list[RemainingObject] = []
     if isinstance(observation.servers, Known):
@@ -40,11 +40,17 @@ def remaining(status: SwarmClusterStatus, observation: ClusterObservation) -> tu
     else:
         found += [r for r in before if r.kind in ("floating-ip", "port", "router", "subnet", "network", "security-group")]
     if isinstance(observation.volumes, Known):
-        found += [_one("volume", v.id, v.name) for v in observation.volumes.value]
+        found += [_one("volume", v.id, v.name) for v in observation.volumes.value if v.id not in kept]
     else:
         found += [r for r in before if r.kind == "volume"]
     if isinstance(observation.images, Known):
         found += [_one("image", i.id, i.name) for i in observation.images.value if part_of_image(i.properties, observation.uid) is not None]
+    else:
+        found += [r for r in before if r.kind == "image"]
+    if isinstance(observation.images, Known):
+        gone = ("deleted", "pending_delete")
+        ours = [i for i in observation.images.value if part_of_image(i.properties, observation.uid) is not None and i.status not in gone]
+        found += [_one("image", i.id, i.name) for i in ours if i.properties.get(IMAGE_RETAIN) != "true"]
     else:
         found += [r for r in before if r.kind == "image"]
     if isinstance(observation.keypair, Known):

@@ -12,6 +12,7 @@ from swarm_operator.domain.cluster.steps.images import CreateImage, CreateSnapsh
 from swarm_operator.domain.cluster.steps.infrastructure import (
     AddRouterInterface,
     AddRule,
+    AdoptSecrets,
     CreateNetwork,
     CreateRouter,
     CreateSecurityGroup,
@@ -25,6 +26,7 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     HoldCredentials,
     InfrastructureKind,
     LetGo,
+    OrphanSecrets,
     ReleaseCredentials,
     RemoveFinalizer,
     RemoveRouterInterface,
@@ -66,6 +68,7 @@ from swarm_operator.domain.cluster.steps.volumes import (
 __all__ = [
     "AddRouterInterface",
     "AddRule",
+    "AdoptSecrets",
     "AttachVolume",
     "ClearJoinMetadata",
     "ConfigureEngine",
@@ -104,6 +107,7 @@ __all__ = [
     "JoinNode",
     "LetGo",
     "MarkRetained",
+    "OrphanSecrets",
     "PinHostKeys",
     "PreloadImages",
     "PreserveServer",

@@ -113,6 +113,21 @@ class DeleteKeyPair(Step):
 
 
 @dataclass(frozen=True)
+class AdoptSecrets(Step):
+    """The cluster's own Secrets that the former object left become this one's."""
+
+    touches_cloud: ClassVar[bool] = False
+    former_uid: str
+
+
+@dataclass(frozen=True)
+class OrphanSecrets(Step):
+    """The cluster's own Secrets outlive the object: with what is left in the cloud they are of use."""
+
+    touches_cloud: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class HoldCredentials(Step):
     """Our finalizer onto the Secret of `identityRef`. Nothing is made before."""
 
