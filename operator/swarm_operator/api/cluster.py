@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, cel, own_labels_rule, schema_extra
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, SecretRef, cel, own_labels_rule, schema_extra
 from swarm_operator.api.engine import EngineSpec
 from swarm_operator.api.images import SnapshotSpec
 from swarm_operator.api.lifecycle import HealthCheckSpec, RemediationSpec
@@ -23,6 +23,18 @@ class IdentityRef(ApiModel):
     expiry_warning_days: Annotated[int, Field(ge=0, le=365)] = Field(
         default=14, description="CredentialsExpiring becomes True so many days before an application credential or a user's password expires."
     )
+
+
+class ExternalSpec(ApiModel):
+    """A swarm that somebody else runs."""
+
+    endpoints: list[Annotated[str, Field(max_length=255, pattern=r"^tcp://[A-Za-z0-9.-]+:[0-9]{1,5}$")]] = Field(
+        min_length=1,
+        max_length=16,
+        description="Docker API of the managers, `tcp://<host>:<port>`, with mutual TLS. One that answers is used.",
+        json_schema_extra={LIST_TYPE: "set"},
+    )
+    tls_secret_ref: SecretRef = Field(description="Secret with `ca.pem`, and the client's `cert.pem` and `key.pem`.")
 
 
 class AdoptSpec(ApiModel):
@@ -82,6 +94,19 @@ class SwarmClusterSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=schema_extra(
             cel(
+                "has(self.external) || has(self.identityRef)",
+                "`identityRef` must be set without `external`",
+                fieldPath=".identityRef",
+                reason="FieldValueRequired",
+            ),
+            cel("has(self.external) || has(self.machine)", "`machine` must be set without `external`", fieldPath=".machine", reason="FieldValueRequired"),
+            cel(
+                "!has(self.external) || !(has(self.identityRef) || has(self.machine) || has(self.adopt))",
+                "with `external` none of `identityRef`, `machine` and `adopt` may be set",
+                fieldPath=".external",
+            ),
+            cel("has(self.external) == has(oldSelf.external)", "`external` must be set when the object is made", fieldPath=".external"),
+            cel(
                 "has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt.clusterUID == oldSelf.adopt.clusterUID)",
                 "`adopt` must be set when the object is made, and must not change",
                 fieldPath=".adopt",
@@ -94,7 +119,8 @@ class SwarmClusterSpec(ApiModel):
             ),
             cel(
                 """self.join != 'Metadata' || !has(self.workerPools) || self.workerPools.all(p,
-                   has(p.machine) && has(p.machine.volumes) ? p.machine.volumes.size() == 0 : !has(self.machine.volumes) || self.machine.volumes.size() == 0)""",
+                   has(p.machine) && has(p.machine.volumes) ? p.machine.volumes.size() == 0
+                   : !has(self.machine) || !has(self.machine.volumes) || self.machine.volumes.size() == 0)""",
                 "workers with `volumes` need `join: SSH`: only there the operator decides when an engine joins",
                 fieldPath=".join",
             ),
@@ -107,7 +133,14 @@ class SwarmClusterSpec(ApiModel):
         )
     )
 
-    identity_ref: IdentityRef = Field(description="Credentials of the OpenStack cloud.")
+    # Required without `external`, which a schema can't say; `parse_cluster` makes sure of both for everything that works on a cloud.
+    identity_ref: IdentityRef = Field(  # type: ignore[assignment]
+        default=None, description="Credentials of the OpenStack cloud. Required without `external`."
+    )
+    external: ExternalSpec | None = Field(
+        default=None,
+        description="A swarm that exists and is run by somebody else: SwarmServices run on it, and nothing of it is made, changed or deleted but those.",
+    )
     adopt: AdoptSpec | None = Field(
         default=None,
         description="Take over the servers, network and swarm of a SwarmCluster that is gone. Nothing is changed until the spec declares what is found.",
@@ -117,7 +150,10 @@ class SwarmClusterSpec(ApiModel):
         default_factory=SecurityGroupsSpec, description="Security groups of the servers: one made for this cluster, or some that exist."
     )
     ssh: SshSpec = Field(default_factory=SshSpec, description="How the operator reaches the servers by ssh, to set them up and to repair them.")
-    machine: MachineSpec = Field(description="What servers are made of: flavor, image and so on. Managers and pools can differ from it in parts.")
+    machine: MachineSpec = Field(  # type: ignore[assignment]
+        default=None,
+        description="What servers are made of: flavor, image and so on. Required without `external`. Managers and pools can differ from it in parts.",
+    )
     managers: ManagersSpec = Field(default_factory=ManagersSpec, description="The managers, which hold the state of the swarm.")
     worker_pools: list[WorkerPool] = Field(
         default_factory=list,

@@ -45,8 +45,16 @@ class SpecError(ValueError):
 
 
 def parse_cluster(spec: Any) -> SwarmClusterSpec:
-    """`spec` of a SwarmCluster. Raises SpecError."""
-    return _parse(SwarmClusterSpec, spec)
+    """`spec` of a SwarmCluster. Raises SpecError. Without `external` it has `identityRef` and `machine`; with it, neither."""
+    parsed = _parse(SwarmClusterSpec, spec)
+    names = {"spec.identityRef": parsed.identity_ref, "spec.machine": parsed.machine}
+    if parsed.external is None:
+        problems = [Problem(name, "is required") for name, value in names.items() if value is None]
+    else:
+        problems = [Problem(name, "must not be set with `external`") for name, value in names.items() if value is not None]
+    if problems:
+        raise SpecError(problems)
+    return parsed
 
 
 def parse_service(spec: Any) -> SwarmServiceSpec:

@@ -54,7 +54,9 @@ _SMALLEST_PREFIX: Final = 28
 
 
 def validate_cluster(spec: SwarmClusterSpec) -> list[Problem]:
-    """All problems of a cluster's spec, in the order of the fields; empty when there are none."""
+    """All problems of a cluster's spec, in the order of the fields; empty when there are none. An external swarm's has no field that needs it."""
+    if spec.external is not None:
+        return []
     return [*_network(spec.network), *_security(spec), *_machines(spec), *image_problems(spec), *_engine(spec.engine), *_swarm(spec.swarm, spec.network)]
 
 

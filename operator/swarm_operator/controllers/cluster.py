@@ -19,6 +19,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
 from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
+from swarm_operator.controllers.external import reconcile_external
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.controllers.perform import perform
 from swarm_operator.controllers.perform.release import named_by_others, own_secrets, pieces
@@ -113,6 +114,11 @@ class ClusterController:
                 self._forget(resource)
                 return Done()
             self._sessions.drop(key)
+        if spec.external is not None:
+            if resource.deleting:
+                self._objects.set_finalizer(resource, False)
+                return Done()
+            return reconcile_external(resource, spec.external, status, self._objects, self._sessions, self._clock, paused=spec.paused)
         gatherer = Gatherer(
             resource,
             spec,

@@ -44,10 +44,6 @@ def remaining(status: SwarmClusterStatus, observation: ClusterObservation, kept:
     else:
         found += [r for r in before if r.kind == "volume"]
     if isinstance(observation.images, Known):
-        found += [_one("image", i.id, i.name) for i in observation.images.value if part_of_image(i.properties, observation.uid) is not None]
-    else:
-        found += [r for r in before if r.kind == "image"]
-    if isinstance(observation.images, Known):
         gone = ("deleted", "pending_delete")
         ours = [i for i in observation.images.value if part_of_image(i.properties, observation.uid) is not None and i.status not in gone]
         found += [_one("image", i.id, i.name) for i in ours if i.properties.get(IMAGE_RETAIN) != "true"]
