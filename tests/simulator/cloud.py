@@ -102,6 +102,8 @@ class SimCloud(SimImages):
     refuse_volume_deletes: bool = False
     missing: set[str] = field(default_factory=set)
     build_fault: str | None = None
+    bad_images: set[str] = field(default_factory=set)
+    """Ids of images whose servers never come up."""
     created_servers: int = 0
     writes: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -143,7 +145,11 @@ class SimCloud(SimImages):
         return "ERROR" if server.fail_with else "SHUTOFF" if server.off else "ACTIVE"
 
     def booted(self, server: SimServer) -> bool:
-        return self.status_of(server) == "ACTIVE" and self.world.clock.monotonic() - server.started >= BUILD_SECONDS + BOOT_SECONDS
+        return (
+            server.request.image_id not in self.bad_images
+            and self.status_of(server) == "ACTIVE"
+            and self.world.clock.monotonic() - server.started >= BUILD_SECONDS + BOOT_SECONDS
+        )
 
     # --- the port
 

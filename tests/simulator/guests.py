@@ -26,6 +26,8 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 DOWN_AFTER = 15.0
 RENEWAL = 3.0
 """Seconds that nodes take to get certificates of a new root."""
+TASK_SECONDS = 2.0
+"""From a task being put on a node to its running."""
 
 
 @dataclass
@@ -69,6 +71,27 @@ class Guest:
 
 
 @dataclass
+class SimTask:
+    """`since`: when it was put on its node."""
+
+    node: str
+    since: float
+
+
+@dataclass
+class SimService:
+    """A replicated service. `lowest`: the fewest of its tasks that ever ran at once, since it was complete."""
+
+    desired: int
+    labels: dict[str, str] = field(default_factory=dict)
+    tasks: list[SimTask] = field(default_factory=list)
+    lowest: int | None = None
+
+    def running(self, now: float) -> list[SimTask]:
+        return [t for t in self.tasks if now - t.since >= TASK_SECONDS]
+
+
+@dataclass
 class SimSwarm:
     """One swarm: raft state lives with its managers' guests. `raft`: node ids of its members and their guests; one that is dead stays a member."""
 
@@ -80,6 +103,8 @@ class SimSwarm:
     """Ids of networks that a service is attached to."""
     token_generation: int = 0
     tasks: dict[str, int] = field(default_factory=dict)
+    """Running tasks by node that no service of `services` explains: they stay where they are."""
+    services: dict[str, SimService] = field(default_factory=dict)
     writes: int = 0
     settings: SwarmSettings = field(default_factory=lambda: SwarmSettings(5, 5, 2160))
     manager_token_generation: int = 0
@@ -94,6 +119,26 @@ class SimSwarm:
     """By node id, where it is not the first root."""
     raft_changes: list[str] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def schedule(self, now: float) -> None:
+        """As swarmkit: tasks of nodes that are drained, down or gone are made anew on the node that has the fewest."""
+        able = [n.id for n in self.nodes.values() if n.state == "ready" and n.availability == "active"]
+        usable = {n.id for n in self.nodes.values() if n.state == "ready" and n.availability != "drain"}
+        for service in self.services.values():
+            service.tasks = [t for t in service.tasks if t.node in usable]
+            while able and len(service.tasks) < service.desired:
+                load = {i: (sum(t.node == i for t in service.tasks), i) for i in able}
+                service.tasks.append(SimTask(min(able, key=lambda i: load[i]), now))
+            running = len(service.running(now))
+            if service.lowest is not None or running == service.desired:
+                service.lowest = min(running, service.desired if service.lowest is None else service.lowest)
+
+    def running_by_node(self, now: float) -> dict[str, int]:
+        found = dict(self.tasks)
+        for service in self.services.values():
+            for task in service.running(now):
+                found[task.node] = found.get(task.node, 0) + 1
+        return found
 
     def token(self, role: str = "worker") -> str:
         return f"SWMTKN-1-{self.id}-{self.token_generation if role == 'worker' else f'm{self.manager_token_generation}'}"
@@ -317,7 +362,7 @@ class SimSwarmClient:
 
     def view(self, *, with_tasks: bool = False) -> SwarmView:
         swarm = self._swarm()
-        running = dict(swarm.tasks) if with_tasks else {}
+        running = swarm.running_by_node(self._world.clock.monotonic()) if with_tasks else {}
         settings = replace(swarm.settings, autolock=bool(swarm.unlock_key))
         nodes = tuple(replace(n, issuer=swarm.issuers.get(n.id, "")) for n in swarm.nodes.values())
         return SwarmView(swarm.id, nodes, tuple(swarm.networks), running, "20.10.24", "1.41", settings, swarm.root)
@@ -424,7 +469,20 @@ class SimSwarmClient:
         swarm.networks = [n for n in swarm.networks if n.id != network_id]
 
     def list_services(self) -> list[dict[str, Any]]:
-        return [{"Spec": {"TaskTemplate": {"Networks": [{"Target": n}]}}} for n in self._swarm().attached]
+        swarm = self._swarm()
+        attached: list[dict[str, Any]] = [{"Spec": {"TaskTemplate": {"Networks": [{"Target": n}]}}} for n in swarm.attached]
+        return attached + [
+            {"ID": name, "Spec": {"Name": name, "Labels": dict(s.labels), "Mode": {"Replicated": {"Replicas": s.desired}}}}
+            for name, s in swarm.services.items()
+        ]
+
+    def list_tasks(self, service_id: str | None = None, *, up_to_date: bool = False) -> list[dict[str, Any]]:
+        swarm, now = self._swarm(), self._world.clock.monotonic()
+        return [
+            {"ServiceID": name, "NodeID": t.node, "DesiredState": "running", "Status": {"State": "running" if t in s.running(now) else "starting"}}
+            for name, s in swarm.services.items()
+            for t in s.tasks
+        ]
 
     def events(self, *, timeout: float) -> Iterator[SwarmEvent | None]:
         raise AssertionError("not modelled")

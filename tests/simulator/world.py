@@ -226,6 +226,7 @@ class World:
             seen = replace(node, state="down" if lost else "ready", leader=node.id == leader, reachability=reach)
             if seen != node:
                 swarm.nodes[node.id] = replace(seen, version=node.version + 1)
+        swarm.schedule(self.clock.monotonic())
 
     def check_join(self, swarm: SimSwarm) -> None:
         """A manager joins: no member may be dead unless the majority holds without the newcomer."""

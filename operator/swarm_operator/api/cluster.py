@@ -12,6 +12,7 @@ from swarm_operator.api.images import SnapshotSpec
 from swarm_operator.api.lifecycle import HealthCheckSpec, RemediationSpec
 from swarm_operator.api.machine import MachineOverrides, MachineSpec, SshSpec
 from swarm_operator.api.network import NetworkSpec, SecurityGroupsSpec
+from swarm_operator.api.rollout import MaintenanceWindow, RolloutSpec
 from swarm_operator.api.swarm import SwarmSpec
 
 
@@ -175,6 +176,12 @@ class SwarmClusterSpec(ApiModel):
     )
     health_check: HealthCheckSpec = Field(default_factory=HealthCheckSpec, description="When a machine counts as failed.")
     remediation: RemediationSpec = Field(default_factory=RemediationSpec, description="What is done with failed machines.")
+    rollout: RolloutSpec = Field(default_factory=RolloutSpec, description="How machines are replaced when what they are made of changes.")
+    maintenance_windows: list[MaintenanceWindow] = Field(
+        default_factory=list,
+        max_length=32,
+        description="When machines may be taken out for a rollout; at any time when empty. Repairs are not bound by them.",
+    )
     drain_timeout_seconds: Seconds = Field(default=120, description="How long a node may take to drain before it is removed all the same.")
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete", description="Delete: remove everything made for the cluster. Retain: leave servers and network behind."

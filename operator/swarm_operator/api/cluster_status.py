@@ -10,6 +10,7 @@ from pydantic import Field
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.images import ImageStatus, SnapshotStatus
+from swarm_operator.api.rollout import RolloutStatus
 from swarm_operator.api.storage import MOST_VOLUMES, MachineVolumeStatus, RetainedVolumeStatus
 
 
@@ -80,6 +81,8 @@ class MachineStatus(ApiModel):
     volumes: list[MachineVolumeStatus] = Field(
         default_factory=list, max_length=MOST_VOLUMES, description="Data volumes.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
     )
+    template_hash: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Hash of what the server was made of.")
+    up_to_date: bool | None = Field(default=None, description="Whether the server is as the spec says; absent where that is not known.")
 
 
 class RoleCount(ApiModel):
@@ -258,6 +261,7 @@ class SwarmClusterStatus(ApiModel):
     join: JoinStatus = Field(default_factory=JoinStatus, description="State of the metadata join.")
     autolock: AutolockStatus | None = Field(default=None, description="State of the managers' lock, where there is or was one.")
     authority: AuthorityStatus | None = Field(default=None, description="The swarm's root CA.")
+    rollout: RolloutStatus = Field(default_factory=RolloutStatus, description="Where the change of machines stands.")
     orphans: list[OrphanStatus] = Field(
         default_factory=list,
         max_length=100,

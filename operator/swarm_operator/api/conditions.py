@@ -38,11 +38,12 @@ class ConditionType(StrEnum):
     )
     INFRASTRUCTURE_READY = "InfrastructureReady", "Network, security groups, key pair and floating IPs exist as declared."
     MANAGERS_QUORATE = "ManagersQuorate", "A majority of the managers answers and there is a leader, so the swarm can be changed."
-    MEMBERS_UP_TO_DATE = "MembersUpToDate", "As many servers as declared are ready nodes of the swarm."
+    MEMBERS_UP_TO_DATE = "MembersUpToDate", "As many servers as declared are ready nodes of the swarm, and are as declared."
     REMEDIATION_ALLOWED = (
         "RemediationAllowed",
         "Failed machines are repaired and replaced; False while that is frozen: too many at once, a whole zone, or the operator is cut off.",
     )
+    ROLLOUT_HALTED = "RolloutHalted", "A new machine failed: no further one is replaced until the spec changes."
     DELETION_BLOCKED = "DeletionBlocked", "The object is being deleted and something in the cloud stands in the way."
     ORPHANS_FOUND = "OrphansFound", "Objects in the cloud carry the cluster's UID and serve no part of it; the message and `status.orphans` name them."
     IMAGES_READY = "ImagesReady", "The snapshots of the spec, and its images from the web, are in Glance and can be booted from."
@@ -71,6 +72,7 @@ CLUSTER_CONDITIONS: Final = (
     ConditionType.MANAGERS_QUORATE,
     ConditionType.MEMBERS_UP_TO_DATE,
     ConditionType.REMEDIATION_ALLOWED,
+    ConditionType.ROLLOUT_HALTED,
     ConditionType.DELETION_BLOCKED,
     ConditionType.ORPHANS_FOUND,
     ConditionType.IMAGES_READY,

@@ -64,6 +64,16 @@ class Reason(StrEnum):
     NODES_DOWN = "NodesDown", "Nodes are down in the swarm."
     NODES_READY = "NodesReady", "All machines are nodes in state ready."
     NODES_DRAINING = "NodesDraining", "Nodes are being drained before removal."
+    ROLLING_OUT = "RollingOut", "Machines are changed to what the spec says, a few at a time."
+    ROLLOUT_HALTED = (
+        "RolloutHalted",
+        "A new machine failed; the message says which and how. Change the template, the engine's settings or spec.rollout to go on.",
+    )
+    MACHINES_OUTDATED = (
+        "MachinesOutdated",
+        "Machines are not as declared and are left so: spec.rollout.strategy is OnDelete (delete their servers to have them replaced), or it is the only manager.",
+    )
+    WINDOW_CLOSED = "WindowClosed", "Machines are to be changed in the next of spec.maintenanceWindows."
     BUDGET_EXHAUSTED = "BudgetExhausted", "Too many machines are unhealthy at once: the cause is elsewhere, and nothing is repaired or replaced."
     ZONE_DOWN = "ZoneDown", "All machines of an availability zone are unhealthy at once: nothing is repaired or replaced until one of them is back."
     RETRY_BUDGET_EXHAUSTED = (

@@ -24,6 +24,7 @@ from swarm_operator.api.parse import Problem
 from swarm_operator.api.schedule import schedule_problem
 from swarm_operator.api.service import SwarmServiceSpec
 from swarm_operator.api.swarm import SwarmSpec
+from swarm_operator.api.windows import problem as window_problem
 
 IPv4 = ipaddress.IPv4Network
 
@@ -57,7 +58,8 @@ def validate_cluster(spec: SwarmClusterSpec) -> list[Problem]:
     """All problems of a cluster's spec, in the order of the fields; empty when there are none. An external swarm's has no field that needs it."""
     if spec.external is not None:
         return []
-    return [*_network(spec.network), *_security(spec), *_machines(spec), *image_problems(spec), *_engine(spec.engine), *_swarm(spec.swarm, spec.network)]
+    images = image_problems(spec)
+    return [*_network(spec.network), *_security(spec), *_machines(spec), *images, *_engine(spec.engine), *_swarm(spec.swarm, spec.network), *_rollout(spec)]
 
 
 def validate_service(spec: SwarmServiceSpec) -> list[Problem]:
@@ -76,6 +78,16 @@ def _schedule(spec: SwarmServiceSpec) -> Iterator[Problem]:
     found = schedule_problem(spec.schedule) if spec.schedule is not None else None
     if found is not None:
         yield Problem(f"spec.schedule.{found[0]}", found[1])
+
+
+def _rollout(spec: SwarmClusterSpec) -> Iterator[Problem]:
+    pools = {"manager", *(pool.name for pool in spec.worker_pools)}
+    for index, name in enumerate(spec.rollout.order):
+        if name not in pools:
+            yield Problem(f"spec.rollout.order[{index}]", f"must be `manager` or the name of a pool, not {name!r}")
+    for index, window in enumerate(spec.maintenance_windows):
+        if (found := window_problem(window)) is not None:
+            yield Problem(f"spec.maintenanceWindows[{index}].{found[0]}", found[1])
 
 
 def _cidr(field: str, text: str) -> IPv4 | Problem:

@@ -19,11 +19,13 @@ from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Port, V
 from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_tls import certificates_due
+from swarm_operator.domain.cluster.floors import ServiceLoad, loads
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
 from swarm_operator.domain.cluster.remediation import to_probe
+from swarm_operator.domain.cluster.standing import is_changing
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, keypair_name
@@ -307,25 +309,26 @@ class Gatherer:
 
     def _swarm_and_guests(self, observation: ClusterObservation, cloud: Cloud | None, logins: GuestLogins) -> tuple[ClusterObservation, Swarm | None]:
         table = tabulate(self._status, observation, self._clock.now())
-        machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
-        managers = [m for m in machines if m.id.role == "Manager"]
-        observation, swarm = self._view(observation, managers)
+        # All of them, former holders of a slot too: they are members until their successors are.
+        observation, swarm = self._view(observation, table.of("Manager"))
         # The nodes are known now: ask only the guests that are not members.
         table = tabulate(self._status, observation, self._clock.now())
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         asked = to_ask(self._spec, machines, observation.swarm)
         if isinstance(observation.swarm, Known):
             asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()), *certificates_due(machines, self._clock.now()))
+            if swarm is not None and is_changing(self._spec, observation, table, self._clock.now()):
+                observation = replace(observation, services=self._services(swarm))
         asked = tuple({m.uid: m for m in (*asked, *to_look_at(self._spec, observation, machines))}.values())
         if cloud is None or self._contents.ssh_private is None:
             return observation, swarm
-        for machine in machines:
+        for machine in table.machines:
             address = reachable_address(self._spec, self._uid, machine, observation.networking) if machine.id.role == "Manager" else fixed_address(machine)
             if address is not None:
                 logins.addresses[machine.uid] = address
             if machine.record is not None and machine.record.host_keys:
                 logins.host_keys[machine.uid] = tuple(machine.record.host_keys)
-        up = [m for m in machines if m.id.role == "Manager" and is_up(m)]
+        up = [m for m in table.of("Manager") if is_up(m)]
         through = next((m for m in up if m.joined), next(iter(up), None))
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
@@ -368,6 +371,10 @@ class Gatherer:
         if overlays.unwanted(self._spec, self._uid, view.value):
             observation = replace(observation, networks_in_use=self._read(lambda: overlays.used(session.swarm.list_services())))
         return observation, session.swarm
+
+    def _services(self, swarm: Swarm) -> Fact[tuple[ServiceLoad, ...]]:
+        """What nodes carry."""
+        return self._read(lambda: loads(swarm.list_services(), swarm.list_tasks()))
 
     def _endpoints(self, observation: ClusterObservation, managers: Sequence[Machine]) -> list[str]:
         """Those of the members, as far as status knows, or of all whose engine is set up; those that were healthy first."""

@@ -188,3 +188,26 @@ def test_files_with_one_target() -> None:
 def test_container_fields(fields: dict[str, Any], field: str, message: str) -> None:
     (problem,) = validate_service(parse_service({"clusterRef": {"name": "c"}, "image": "x", **fields}))
     assert (problem.field, problem.message[: len(message)]) == (field, message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"rollout": {"order": ["manager", "db"]}}, "spec.rollout.order[1]: must be `manager` or the name of a pool, not 'db'"),
+        (
+            {"maintenanceWindows": [{"schedule": "0 25 * * *"}]},
+            "spec.maintenanceWindows[0].schedule: can't be read as a cron schedule: Bad hour in '0 25 * * *'",
+        ),
+        (
+            {"maintenanceWindows": [{"schedule": "0 0 3 * * *"}]},
+            "spec.maintenanceWindows[0].schedule: must have five fields (minute, hour, day of the month, month, day of the week), not '0 0 3 * * *'",
+        ),
+        (
+            {"maintenanceWindows": [{"schedule": "0 3 * * *", "timeZone": "Berlin"}]},
+            "spec.maintenanceWindows[0].timeZone: must be an IANA time zone such as Europe/Berlin, not 'Berlin'",
+        ),
+    ],
+)
+def test_rollout_and_windows(changes: dict[str, Any], problem: str) -> None:
+    base = {"identityRef": {"secretName": "s"}, "machine": {"flavor": {"name": "f"}, "image": {"name": "i"}}, "workerPools": [{"name": "web"}]}
+    assert [str(p) for p in validate_cluster(parse_cluster({**base, **changes}))] == [problem]

@@ -14,8 +14,9 @@ from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetwo
 from swarm_operator.domain.cluster.infrastructure import wanted_rules
 from swarm_operator.domain.cluster.machines import pools
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, MachineId, description, floating_ip_part, keypair_name, port_part, server_metadata
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, POOL, MachineId, description, floating_ip_part, keypair_name, port_part, server_metadata
 from swarm_operator.domain.swarm import EngineInfo, Node, SwarmView
 
 UID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -121,8 +122,9 @@ def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
 
 
 def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] | None = None, **changes: Any) -> ClusterObservation:
-    """Everything known and complete; the swarm is seen where `nodes` are given."""
+    """Everything known and complete; the swarm is seen where `nodes` are given. Servers that say nothing of what they were made of get the marks of `of`."""
     references = Known(MachineReferences("flavor", "image"))
+    present = [replace(s, metadata={**marks(of, s.metadata.get(POOL, ""), references.value), **s.metadata}) for s in present]
     made = ClusterObservation(
         uid=UID,
         name="demo",

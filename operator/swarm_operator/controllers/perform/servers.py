@@ -16,6 +16,8 @@ from swarm_operator.controllers.perform.registry import described, known_id, per
 from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.machines import machine_spec
+from swarm_operator.domain.cluster.observation import MachineReferences
+from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import (
     JOIN_MANAGER,
@@ -80,7 +82,8 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
     machine, uid, facts = step.machine, step.machine.uid(action.uid), action.status.infrastructure
     template = machine_spec(action.spec, machine.pool)
     user_data = first_boot(action, machine, template, MetadataJoin() if step.join_addresses else None)
-    metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine)}
+    marks_of = marks(action.spec, machine.pool, MachineReferences(step.flavor_id, step.image_id))
+    metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine), **marks_of}
     if step.join_addresses:
         metadata |= {JOIN_MANAGER: ",".join(step.join_addresses), JOIN_TOKEN: action.swarm.join_token("worker")}
     request = ServerRequest(

@@ -32,7 +32,10 @@ from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.preload import held_back, plan_preloads
 from swarm_operator.domain.cluster.remediation import Remediation, assess
+from swarm_operator.domain.cluster.rollout import plan_rollout
+from swarm_operator.domain.cluster.rollout_report import halted_verdict, members_verdict
 from swarm_operator.domain.cluster.root_volumes import root_volume
+from swarm_operator.domain.cluster.standing import stamps, standings
 from swarm_operator.domain.cluster.status import observed_status
 from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, DeleteServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
 from swarm_operator.domain.cluster.storm import count_repairs
@@ -59,18 +62,22 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     images = plan_images(spec, status, observation, table, now)
     observation = replace(observation, machine_references=images.references)
     remediation = assess(spec, status, observation, table, now)
-    membership = select(spec, status, observation, table, remediation, now)
+    standing = standings(spec, observation, table.machines, now)
+    rollout = plan_rollout(spec, status, observation, table, remediation, standing, now)
+    membership = select(spec, status, observation, table, remediation, rollout, now)
     infrastructure = plan_infrastructure(spec, status, observation)
     started = swarm_started(status, table)
     volumes = plan_volumes(spec, status, observation, table, membership)
     guests = plan_guests(spec, status, observation, membership.keep, volumes.hold)
     lost = guests.lost or _lost(status, observation, membership)
-    removal = remove_machines(spec, observation, table, membership.remove, remediation, now)
+    removal = remove_machines(spec, observation, table, membership.remove, remediation, rollout.why, now)
     change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding)
     steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
     preloads = plan_preloads(spec, membership.keep)
     if lost is None:
-        steps = (*steps, *change.steps, *volumes.steps, *_repairs(observation, table, remediation, guests, volumes.hold), *images.steps, *preloads.steps)
+        repairs_now = _repairs(observation, table, remediation, guests, volumes.hold)
+        stamped = stamps(spec, observation, membership.keep)
+        steps = (*steps, *change.steps, *volumes.steps, *repairs_now, *images.steps, *preloads.steps, *stamped)
     authority = plan_authority(spec, status, observation, now, complete=_complete(status, membership, "Manager", "Worker"))
     lock = plan_autolock(
         spec, status, observation, membership.keep, complete=_complete(status, membership, "Manager") and not (authority.steps or authority.holds)
@@ -88,7 +95,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
         return ClusterPlan(status, wants_fresh=True)
-    facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, now, volumes)
+    facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, standing, now, volumes)
     facts = held_back(facts, status, preloads.pending, now)
     facts = facts.model_copy(update={"autolock": lock.status, "authority": authority.status})
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
@@ -103,8 +110,20 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         verdicts.infrastructure(infrastructure.problem, pending),
         unseen if unadopted is not None and isinstance(observation.swarm, Unknown) else verdicts.managers(observation, status, started, lost, waiting_for),
         unadopted
-        or verdicts.members(facts, wanted, removing, remediation, observation, refused, volumes.problem, volumes.pending, authority.waiting or lock.waiting),
+        or verdicts.members(
+            facts,
+            wanted,
+            removing,
+            remediation,
+            observation,
+            refused,
+            volumes.problem,
+            volumes.pending,
+            authority.waiting or lock.waiting,
+            members_verdict(rollout.status),
+        ),
         remediation.verdict,
+        halted_verdict(rollout.status),
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
         images.verdict,
@@ -112,14 +131,19 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(observation, infrastructure, refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
-    busy = bool(steps) or bool(change.waiting) or bool(volumes.pending) or authority.holds or _busy(membership, remediation, lost, images.blocked)
+    busy = (
+        bool(steps)
+        or bool(change.waiting)
+        or bool(volumes.pending)
+        or rollout.working
+        or authority.holds
+        or _busy(membership, remediation, lost, images.blocked)
+    )
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
+    for wake in (orphans.wake_in, rollout.wake_in, images.wake_in):
+        requeue = requeue if wake is None else max(JOINING_SECONDS, min(requeue, wake))
     if any(isinstance(step, CreatePort) for step in steps):
         requeue = PORT_MADE_SECONDS
-    elif orphans.wake_in is not None:
-        requeue = max(JOINING_SECONDS, min(requeue, orphans.wake_in))
-    if images.wake_in is not None:
-        requeue = max(JOINING_SECONDS, min(requeue, images.wake_in))
     if unadopted is not None:
         requeue = OBSERVING_SECONDS
     # A takeover that is paused is still to be made.
@@ -130,6 +154,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     facts = facts.model_copy(
         update={"orphans": list(orphans.found), "snapshots": list(images.snapshots), "images": list(images.images), "repairs": repairs, "adoption": adoption}
     )
+    facts = facts.model_copy(update={"rollout": rollout.status})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 

@@ -187,6 +187,7 @@ def _plan(
     ]
     parts.append(hold)
     parts.append(verdicts.verdict(ConditionType.IMAGES_READY, "False", Reason.DELETING, "being deleted"))
+    parts.append(verdicts.verdict(ConditionType.ROLLOUT_HALTED, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.ORPHANS_FOUND, "False", Reason.DELETING, "everything of the cluster's UID goes with it"))
     summed = verdicts.summary(parts, deleting=True, paused=paused, working=True)
     return ClusterPlan(status, steps, summed, None if paused else requeue, failure=failure)

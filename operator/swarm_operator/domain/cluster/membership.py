@@ -15,6 +15,7 @@ from swarm_operator.domain.cluster.machines import Machine, MachineTable, curren
 from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
+from swarm_operator.domain.cluster.rollout import Rollout
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import MACHINE_UID, NODE_LABEL_LEAVING, SWARM_STARTED, MachineId, Role
 from swarm_operator.domain.swarm import Node, SwarmView
@@ -40,7 +41,13 @@ def swarm_started(status: SwarmClusterStatus, table: MachineTable) -> bool:
 
 
 def select(
-    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, remediation: Remediation, now: datetime
+    spec: SwarmClusterSpec,
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    table: MachineTable,
+    remediation: Remediation,
+    rollout: Rollout,
+    now: datetime,
 ) -> Membership:
     """Decide for the managers and each pool; machines of pools that are not in the spec go."""
     nodes = observation.swarm.value.nodes if isinstance(observation.swarm, Known) else ()
@@ -52,18 +59,25 @@ def select(
     delays: list[float] = []
     for role, pool, replicas in pools(spec):
         machines = table.of(role, pool)
-        kept = _kept(status, observation, table, role, machines, replicas, remediation)
+        kept = _kept(status, observation, table, role, machines, replicas, remediation, rollout)
         for machine in kept:
             if not machine.gone or machine.was_created:
                 keep.append(machine)
-                continue
-            # An identity that was written down and has no server: never asked for, or refused.
-            delay = max(_held(machine, now), project)
-            (waiting if delay or not listed else create).append(machine.id)
-            delays.extend([delay] if delay else [])
+            else:
+                # An identity that was written down and has no server: never asked for, or refused.
+                delay = max(_held(machine, now), project)
+                (waiting if delay or not listed else create).append(machine.id)
+                delays.extend([delay] if delay else [])
+            if machine.uid in rollout.succeed:
+                # Its successor is made beside it, in the same slot.
+                beside = next_incarnation(observation.uid, role, pool, machine.id.slot, machines, nodes)
+                (waiting if project or not listed else create).append(beside)
+                delays.extend([project] if project else [])
         taken = {m.id.slot for m in kept}
-        for slot in _free(taken, replicas - len(kept)):
-            going = [m for m in machines if m.id.slot == slot and m.uid not in remediation.preserved]
+        free = _free(taken, replicas - len(kept))
+        keep += [m for m in machines if m.uid in rollout.held and m.id.slot in taken.union(free) and m not in kept]
+        for slot in free:
+            going = [m for m in machines if m.id.slot == slot and m.uid not in remediation.preserved and m.uid not in rollout.held]
             delay = max((_going(m, now) for m in going), default=0.0) or project
             identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
             # Without a complete list nothing is known to be missing.
@@ -82,9 +96,11 @@ def _kept(
     machines: tuple[Machine, ...],
     replicas: int,
     remediation: Remediation,
+    rollout: Rollout,
 ) -> list[Machine]:
     """At most `replicas` of the present holders: those to be replaced or on their way out never, then healthy before unhealthy and low slots before high ones."""
-    holders = [m for m in current(machines) if not _released(status, observation, table, role, m, remediation)]
+    wanted = [m for m in machines if m.uid not in rollout.given_up]
+    holders = [m for m in current(wanted) if not _released(status, observation, table, role, m, remediation, rollout)]
     holders.sort(key=lambda m: (_on_its_way_out(m), _unhealthy(m, remediation), m.id.slot))
     return sorted(holders[:replicas], key=lambda m: m.id)
 
@@ -96,18 +112,21 @@ def _on_its_way_out(machine: Machine) -> bool:
     return machine.member is not None and machine.member.role != "manager"
 
 
-def _released(status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, role: Role, machine: Machine, remediation: Remediation) -> bool:
+def _released(
+    status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, role: Role, machine: Machine, remediation: Remediation, rollout: Rollout
+) -> bool:
+    replaced = (machine.uid in remediation.replace and machine.uid not in rollout.frozen) or machine.uid in rollout.release
     if role == "Manager":
         if not isinstance(machine.server, Known):
             return False
         if swarm_started(status, table):
             # `remediation` names no member that the others can't do without. The loss of the only one is the loss of the swarm, which is never settled automatically.
             leaving = machine.being_deleted or (machine.member is not None and NODE_LABEL_LEAVING in machine.member.labels)
-            return machine.uid in remediation.replace or (leaving and (out_of_raft(machine, observation) or makes_way(machine, observation)))
+            return replaced or (leaving and (out_of_raft(machine, observation) or makes_way(machine, observation)))
         # Before `swarm init` there is nothing to lose.
         server = machine.server.value
         return machine.was_created if server is None else machine.being_deleted or remediation_due(machine, remediation)
-    return machine.uid in remediation.replace or machine.being_deleted
+    return replaced or machine.being_deleted
 
 
 def remediation_due(machine: Machine, remediation: Remediation) -> bool:

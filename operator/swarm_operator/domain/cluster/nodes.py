@@ -85,7 +85,13 @@ def swarm_settings(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:
 
 
 def remove_machines(
-    spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, remove: Sequence[Machine], remediation: Remediation, now: datetime
+    spec: SwarmClusterSpec,
+    observation: ClusterObservation,
+    table: MachineTable,
+    remove: Sequence[Machine],
+    remediation: Remediation,
+    rolled: Mapping[str, str],
+    now: datetime,
 ) -> Removal:
     """Drain, remove from the swarm, delete. Workers that may be members go only with the swarm's own view at hand. Highest slot first. A healthy one begins to drain only
     where the disruption budget lets a scale-down go on."""
@@ -97,8 +103,9 @@ def remove_machines(
         if server is None or server.task_state == "deleting":
             continue
         failure = remediation.failures.get(machine.uid)
-        because = failure.message if failure is not None else "not wanted any more"
-        delete = DeleteServer(Known(server), machine.uid, Reason.REPLACED if failure is not None else Reason.SCALED, because)
+        outdated = rolled.get(machine.uid, "")
+        because = failure.message if failure is not None else f"not as declared any more: {outdated}" if outdated else "not wanted any more"
+        delete = DeleteServer(Known(server), machine.uid, Reason.REPLACED if failure is not None or outdated else Reason.SCALED, because)
         preserve = machine.uid in remediation.preserved
         if preserve and not machine.joined:
             steps += _preserve(machine, Known(server), because)

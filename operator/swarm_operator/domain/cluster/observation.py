@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Server, Volume
+from swarm_operator.domain.cluster.floors import ServiceLoad
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 from swarm_operator.domain.volumes import GuestVolume
@@ -112,6 +113,8 @@ class ClusterObservation:
 
     unlock_keys: Fact[UnlockKeys] = NOT_LOOKED_AT
     """Read where autolock is wanted, or was on."""
+    services: Fact[tuple[ServiceLoad, ...]] = NOT_LOOKED_AT
+    """Replicated services and where their tasks run; read only while machines are changed."""
 
     def guest(self, machine_uid: str) -> Fact[Guest]:
         """What is known of a guest."""

@@ -16,6 +16,7 @@ from swarm_operator.domain.cluster.membership import Membership
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.overlays import statuses
 from swarm_operator.domain.cluster.remediation import Remediation
+from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 from swarm_operator.domain.cluster.volumes import VolumePlan
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import JOIN_TOKEN
@@ -34,6 +35,7 @@ def observed_status(
     infrastructure: InfrastructureStatus,
     remediation: Remediation,
     messages: Mapping[str, str],
+    standings: Mapping[str, Standing],
     now: datetime,
     volumes: VolumePlan,
 ) -> SwarmClusterStatus:
@@ -43,7 +45,10 @@ def observed_status(
     asked_for = {*membership.create, *membership.waiting}
     shown += [m for m in table.machines if m.id in asked_for and m.record is not None and m.uid not in {s.uid for s in shown}]
     shown += [m for m in membership_waiting(membership) if m.uid not in {s.uid for s in shown}]
-    nodes = [_record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), now, volumes) for m in sorted(shown, key=lambda m: m.id)]
+    nodes = [
+        _record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), standings.get(m.uid, NOT_KNOWN), now, volumes)
+        for m in sorted(shown, key=lambda m: m.id)
+    ]
     desired_workers = sum(pool.replicas for pool in spec.worker_pools)
     ready = [n for n in nodes if n.phase == MachinePhase.READY]
     view = observation.swarm.value if isinstance(observation.swarm, Known) else None
@@ -132,6 +137,7 @@ def _record(
     leaving: bool,
     remediation: Remediation,
     waiting_for: str,
+    standing: Standing,
     now: datetime,
     volumes: VolumePlan,
 ) -> MachineStatus:
@@ -159,6 +165,8 @@ def _record(
         engine_certificate_expires=_tls_expires(observation, machine) or (old.engine_certificate_expires if old is not None else None),
         remediation=_repair(old, phase, now),
         volumes=list(volumes.states.get(machine.uid, ())) if not leaving else list(old.volumes) if old is not None else [],
+        template_hash=standing.hash or (old.template_hash if old is not None else None),
+        up_to_date=standing.up_to_date if standing is not NOT_KNOWN else (old.up_to_date if old is not None else None),
         engine_configured=(old is not None and old.engine_configured) or (manager and (node is not None or _tls_in_force(observation, machine))),
     )
 

@@ -32,6 +32,7 @@ NEEDS_A_PERSON = frozenset(
         Reason.QUORUM_LOST,
         Reason.VOLUME_REFUSED,
         Reason.UNLOCK_KEY_MISSING,
+        Reason.ROLLOUT_HALTED,
     }
 )
 _ON_COURSE = frozenset(
@@ -62,6 +63,8 @@ _BLIND = frozenset(
     }
 )
 """Reasons for which nothing is known, not even that something is wrong."""
+_LEFT_SO = frozenset({Reason.MACHINES_OUTDATED, Reason.WINDOW_CLOSED})
+"""Reasons of machines that work and are not as declared by the user's own word: Ready does not wait for them."""
 _SUMMED_UP = (
     ConditionType.CREDENTIALS_VALID,
     ConditionType.INFRASTRUCTURE_READY,
@@ -126,14 +129,18 @@ def members(
     volume_problem: Unknown | None = None,
     volumes_pending: str = "",
     rotating: str = "",
+    rollout: Verdict | None = None,
 ) -> Verdict:
     """Of the machines in `status.nodes` (already as observed); `wanted` are the UIDs that shall be members; `refused`: flavor or image of a pool can't be resolved.
-    `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way. `rotating`: what of the swarm's keys is not as declared yet."""
+    `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way. `rotating`: what of the swarm's keys is not as declared yet.
+    `rollout`: what is to be said while machines are not as declared."""
     kind = ConditionType.MEMBERS_UP_TO_DATE
     uids = {n.machine_uid: n for n in status.nodes}
     short = [n for n in status.nodes if n.phase not in (MachinePhase.READY, MachinePhase.PRESERVED)]
     if refused is not None:
         return of_unknown(kind, refused)
+    if rollout is not None and rollout.reason is Reason.ROLLOUT_HALTED:
+        return rollout
     for node in short:
         failure = remediation.failures.get(node.machine_uid)
         if failure is not None:
@@ -147,6 +154,8 @@ def members(
         return of_unknown(kind, volume_problem)
     if isinstance(observation.swarm, Unknown) and not short and wanted <= uids.keys():
         return of_unknown(kind, observation.swarm)
+    if rollout is not None and rollout.reason is Reason.ROLLING_OUT and isinstance(observation.swarm, Known):
+        return rollout
     if removing:
         names = ", ".join(n.name for n in status.nodes if n.machine_uid not in wanted)
         return verdict(kind, "False", Reason.NODES_DRAINING, f"being removed: {names}" if names else "nodes are being removed")
@@ -161,13 +170,15 @@ def members(
         return verdict(kind, "False", Reason.NODES_JOINING, "the worker join token that is in server metadata is still to be rotated")
     if rotating:
         return verdict(kind, "False", Reason.ROTATING, rotating)
+    if rollout is not None:
+        return rollout
     return verdict(kind, "True", Reason.NODES_READY, f"{len(wanted)} machines are ready nodes")
 
 
 def summary(parts: Sequence[Verdict], *, deleting: bool, paused: bool, working: bool) -> tuple[Verdict, ...]:
     """`parts` and Ready, Reconciling, Stalled, Paused made of them."""
     by_type = {v.type: v for v in parts}
-    open_ends = [by_type[t] for t in _SUMMED_UP if t in by_type and by_type[t].status != "True"]
+    open_ends = [by_type[t] for t in _SUMMED_UP if t in by_type and by_type[t].status != "True" and by_type[t].reason not in _LEFT_SO]
     bad = next((v for v in open_ends if v.reason not in _ON_COURSE), open_ends[0] if open_ends else None)
     if deleting:
         ready = verdict(ConditionType.READY, "False", Reason.DELETING, "being deleted")

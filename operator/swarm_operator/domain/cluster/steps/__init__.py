@@ -32,6 +32,7 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     RemoveRouterInterface,
     RemoveRule,
 )
+from swarm_operator.domain.cluster.steps.rollout import StampServer
 from swarm_operator.domain.cluster.steps.rotation import (
     ForgetFormerKeys,
     RotateAuthority,
@@ -125,6 +126,7 @@ __all__ = [
     "SetAutolock",
     "SetNode",
     "SetUpVolume",
+    "StampServer",
     "Step",
     "StoreUnlockKey",
     "SwarmStep",

@@ -1,0 +1,91 @@
+"""How each machine stands to the spec: whether it is as its template says, and if not, in what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.domain import times
+from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.steps import StampServer
+from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, Template, engine_mark, wanted_templates
+from swarm_operator.domain.facts import Known
+
+STAMPS_AT_ONCE = 20
+"""Servers without marks that are marked in one reconcile."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`hash`: what the server was made of, None where that is not known. `up_to_date` None: not known. `why`: the parts in which the server is not as declared.
+    `engine_why`: how settings of the engine would come into force that are not, `restart` or `reload`; "" where all are. They hold for new servers, and outdate none."""
+
+    hash: str | None = None
+    up_to_date: bool | None = None
+    why: tuple[str, ...] = ()
+    engine_why: str = ""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a new server is certainly needed."""
+        return self.up_to_date is False and bool(self.why)
+
+
+NOT_KNOWN = Standing()
+
+
+def standings(spec: SwarmClusterSpec, observation: ClusterObservation, machines: Sequence[Machine], now: datetime) -> dict[str, Standing]:
+    """By machine UID, of all machines whose server is known to be there."""
+    templates, engine = wanted_templates(spec, observation), engine_mark(spec.engine)
+    after = times.parse(spec.rollout.after)
+    after = after if after is not None and after <= now else None
+    return {m.uid: _standing(templates.get(m.id.pool), engine, m.present, after) for m in machines if m.present is not None}
+
+
+def is_changing(spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, now: datetime) -> bool:
+    """Whether machines are, or are to be, changed: then it matters what their nodes carry."""
+    there = [(m.id.role, m.id.pool, m.id.slot) for m in table.machines if m.present is not None]
+    return len(set(there)) < len(there) or any(s.up_to_date is False for s in standings(spec, observation, table.machines, now).values())
+
+
+def _standing(wanted: Template | None, engine: str, server: Server, after: datetime | None) -> Standing:
+    mark = Mark.read(server.metadata)
+    if mark is None or wanted is None:
+        return Standing(mark.hash if mark is not None else None)
+    why = () if mark.hash == wanted.hash else mark.differing(wanted) or ("template",)
+    made = times.parse(server.created)
+    if after is not None and made is not None and made < after:
+        why = (*why, "rollout.after")
+    engine_why = _engine_difference(server.metadata.get(ENGINE), engine)
+    return Standing(mark.hash, not why, why, engine_why)
+
+
+def _engine_difference(mark: str | None, wanted: str) -> str:
+    """A mark that is missing or of another version says nothing."""
+    if mark is None or mark == wanted:
+        return ""
+    form, restart, reload = ([*mark.split("."), "", ""])[:3]
+    wanted_form, wanted_restart, wanted_reload = wanted.split(".")
+    if form != wanted_form:
+        return ""
+    return "restart" if restart != wanted_restart else "reload" if reload != wanted_reload else ""
+
+
+def stamps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequence[Machine]) -> tuple[StampServer, ...]:
+    """Servers that were made before there were marks are taken to be as the spec says now."""
+    templates, engine = wanted_templates(spec, observation), engine_mark(spec.engine)
+    found: list[StampServer] = []
+    for machine in keep:
+        server, wanted = machine.present, templates.get(machine.id.pool)
+        if server is None or wanted is None or server.status != "ACTIVE" or machine.being_deleted:
+            continue
+        values = {} if Mark.read(server.metadata) is not None else {TEMPLATE: wanted.mark}
+        if server.metadata.get(ENGINE, "").partition(".")[0] != engine.partition(".")[0]:
+            values[ENGINE] = engine
+        if values:
+            found.append(StampServer(Known(server), machine.uid, values))
+    return tuple(found[:STAMPS_AT_ONCE])

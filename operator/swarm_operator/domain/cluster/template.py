@@ -1,0 +1,129 @@
+"""What a server was made of, as a hash in its metadata: two servers with one hash are interchangeable.
+
+The hash covers what can only be changed by a new server. What can be changed on a living one (labels of nodes, server metadata, most of daemon.json) is left out here; the engine's
+settings have a mark of their own (`engine_mark`). A server without a mark, or with one of another form, was made before there was one: it is taken as it is and marked, so that an
+upgrade of the operator never replaces servers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.engine import EngineSpec
+from swarm_operator.domain.cluster.machines import machine_spec
+from swarm_operator.domain.cluster.observation import ClusterObservation, MachineReferences
+from swarm_operator.domain.facts import Known
+
+TEMPLATE: Final = "swarmops-template"
+"""Server metadata key: `v1.<hash>` and then, for whoever asks why, the parts with a short hash each."""
+ENGINE: Final = "swarmops-engine"
+"""Server metadata key: `v1.<hash of what needs a restart>.<hash of what the engine reloads>` of the daemon.json that is in force."""
+_FORM: Final = "v1"
+_LONGEST_VALUE: Final = 255
+"""Nova API reference, "Server metadata": length of a value."""
+
+NEW_SERVER_ENGINE: Final = ("data_root", "storage_driver")
+"""Engine settings under which the engine would not find its images, containers and swarm state again: they need a new server."""
+RELOADED: Final = frozenset(
+    {
+        "debug",
+        "labels",
+        "insecure-registries",
+        "registry-mirrors",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "shutdown-timeout",
+    }
+)
+"""daemon.json keys that the engine takes over on SIGHUP (dockerd reference, "Configuration reload behavior"); all others need a restart."""
+
+_NOT_OF_THE_SERVER: Final = frozenset({"metadata", "tags", "volumes", "availability_zones", "fallback_zones", "preload_images"})
+"""Fields of a machine that are set on the living server, or say where the next one shall be."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """`parts`: by name of the field as in the manifest, a short hash of its value; defaults are absent, so a field that a later version adds changes no hash."""
+
+    parts: Mapping[str, str]
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits."""
+        return _digest(dict(self.parts), 12)
+
+    @property
+    def mark(self) -> str:
+        """The value of the metadata key TEMPLATE; the list of parts ends where Nova's limit does."""
+        text = f"{_FORM}.{self.hash}"
+        for name, digest in sorted(self.parts.items()):
+            longer = f"{text} {name}={digest}"
+            if len(longer) > _LONGEST_VALUE:
+                break
+            text = longer
+        return text
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark as read from a server."""
+
+    hash: str
+    parts: Mapping[str, str]
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, str]) -> Mark | None:
+        """None where the server has none, or one of another version."""
+        head, *rest = metadata.get(TEMPLATE, "").split(" ")
+        form, _, digest = head.partition(".")
+        if form != _FORM or not digest:
+            return None
+        return cls(digest, dict(part.split("=", 1) for part in rest if "=" in part))
+
+    def differing(self, wanted: Template) -> tuple[str, ...]:
+        """Names of the parts in which the server is not as wanted; empty when only the hashes tell."""
+        names = self.parts.keys() | wanted.parts.keys()
+        return tuple(sorted(name for name in names if self.parts.get(name) != wanted.parts.get(name)))
+
+
+def template(spec: SwarmClusterSpec, pool: str, references: MachineReferences) -> Template:
+    """What servers of a pool ("" for managers) are made of. By the ids of flavor and image: another image of the same name is another template."""
+    machine = machine_spec(spec, pool)
+    values: dict[str, Any] = machine.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"flavor", "image", *_NOT_OF_THE_SERVER})
+    values |= {"flavor": references.flavor_id, "image": references.image_id}
+    values |= {f"engine.{name}": value for name in NEW_SERVER_ENGINE if (value := getattr(spec.engine, name)) is not None}
+    if spec.ssh.key_name is not None:
+        values["ssh.keyName"] = spec.ssh.key_name
+    if spec.ssh.authorized_keys:
+        values["ssh.authorizedKeys"] = spec.ssh.authorized_keys
+    return Template({name: _digest(value, 6) for name, value in values.items()})
+
+
+def engine_mark(engine: EngineSpec) -> str:
+    """The value of the metadata key ENGINE for these settings."""
+    values = engine.model_dump(mode="json", exclude_defaults=True, exclude={*NEW_SERVER_ENGINE, "extra"})
+    values = {name.replace("_", "-"): value for name, value in values.items()} | engine.extra
+    reloaded = {name: value for name, value in values.items() if name in RELOADED}
+    restarted = {name: value for name, value in values.items() if name not in RELOADED}
+    return f"{_FORM}.{_digest(restarted, 12)}.{_digest(reloaded, 12)}"
+
+
+def marks(spec: SwarmClusterSpec, pool: str, references: MachineReferences) -> dict[str, str]:
+    """Metadata that a new server carries."""
+    return {TEMPLATE: template(spec, pool, references).mark, ENGINE: engine_mark(spec.engine)}
+
+
+def wanted_templates(spec: SwarmClusterSpec, observation: ClusterObservation) -> dict[str, Template]:
+    """By pool; a pool whose flavor or image is not known has none: nothing is outdated then."""
+    found = observation.machine_references
+    return {pool: template(spec, pool, fact.value) for pool, fact in found.items() if isinstance(fact, Known)}
+
+
+def _digest(value: Any, length: int) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:length]

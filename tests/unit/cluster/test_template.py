@@ -1,0 +1,138 @@
+"""What a server's mark covers, and what becomes of servers without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swarm_operator.domain.cluster.decide import decide
+from swarm_operator.domain.cluster.machines import tabulate
+from swarm_operator.domain.cluster.observation import MachineReferences
+from swarm_operator.domain.cluster.standing import standings
+from swarm_operator.domain.cluster.steps import StampServer
+from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, engine_mark, marks, template
+from unit.cluster.builders import MANAGER, NOW, node, observation, record, server, spec, status, worker
+
+REFERENCES = MachineReferences("flavor", "image")
+MACHINE: dict[str, Any] = {"flavor": {"name": "small"}, "image": {"name": "debian"}}
+
+
+def marked(**changes: Any) -> dict[str, str]:
+    return marks(spec(**changes), "web", REFERENCES)
+
+
+def test_the_hash_of_a_plain_machine_never_changes() -> None:
+    """A change of it would replace every server at the next upgrade of the operator: then the form of the mark has to change as well."""
+    assert marked() == {
+        TEMPLATE: "v1.93239876d5c6 flavor=5e8475 image=affa65",
+        ENGINE: "v1.44136fa355b3.44136fa355b3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"machine": {**MACHINE, "configDrive": True}}, ("configDrive",)),
+        ({"machine": {**MACHINE, "availabilityZone": "north"}}, ("availabilityZone",)),
+        ({"workerPools": [{"name": "web", "machine": {"configDrive": True}}]}, ("configDrive",)),
+        ({"engine": {"dataRoot": "/data"}}, ("engine.data_root",)),
+        ({"engine": {"storageDriver": "vfs"}}, ("engine.storage_driver",)),
+        ({"ssh": {"authorizedKeys": ["ssh-ed25519 AAAAAAAAAAA"]}}, ("ssh.authorizedKeys",)),
+        ({"ssh": {"keyName": "k", "privateKeySecretRef": {"name": "s"}}}, ("ssh.keyName",)),
+    ],
+)
+def test_what_needs_a_new_server(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
+    before = Mark.read(marked())
+    assert before is not None
+    assert before.hash != template(spec(**changes), "web", REFERENCES).hash
+    assert before.differing(template(spec(**changes), "web", REFERENCES)) == parts
+
+
+@pytest.mark.parametrize(("references", "part"), [(MachineReferences("other", "image"), "flavor"), (MachineReferences("flavor", "other"), "image")])
+def test_flavor_and_image_count_by_id(references: MachineReferences, part: str) -> None:
+    mark = Mark.read(marked())
+    assert mark is not None and mark.differing(template(spec(), "web", references)) == (part,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"machine": {**MACHINE, "metadata": {"team": "a"}}},
+        {"workerPools": [{"name": "web", "replicas": 7, "nodeLabels": {"a": "b"}}]},
+        {"managers": {"replicas": 3}},
+        {"drainTimeoutSeconds": 5},
+        {"engine": {"labels": {"a": "b"}, "mtu": 1400}},
+        {"ssh": {"user": "ubuntu", "port": 2222}},
+    ],
+)
+def test_what_needs_none(changes: dict[str, Any]) -> None:
+    assert marked(**changes)[TEMPLATE] == marked()[TEMPLATE]
+
+
+@pytest.mark.parametrize(
+    ("engine", "restart", "reload"),
+    [
+        ({"labels": {"a": "b"}}, False, True),
+        ({"registryMirrors": ["https://mirror"], "insecureRegistries": ["r:5000"]}, False, True),
+        ({"extra": {"debug": True}}, False, True),
+        ({"mtu": 1400}, True, False),
+        ({"logDriver": "local", "labels": {"a": "b"}}, True, True),
+        ({"extra": {"default-ulimits": {}}}, True, False),
+        ({"dataRoot": "/data"}, False, False),
+    ],
+)
+def test_what_of_the_engine_is_reloaded(engine: dict[str, Any], restart: bool, reload: bool) -> None:
+    before, after = (engine_mark(spec(**changes).engine).split(".") for changes in ({}, {"engine": engine}))
+    assert (before[1] != after[1], before[2] != after[2]) == (restart, reload)
+
+
+def test_a_mark_fits_into_metadata() -> None:
+    parts = {f"field{n}": "abcdef" for n in range(40)}
+    made = template(spec(), "web", REFERENCES)
+    long = type(made)({**made.parts, **parts}).mark
+    assert len(long) <= 255
+    read = Mark.read({TEMPLATE: long})
+    assert read is not None and set(read.parts) < {*made.parts, *parts}
+
+
+@pytest.mark.parametrize("text", ["", "v0.abc flavor=1", "v1", "v1.", "nonsense"])
+def test_marks_of_another_form_say_nothing(text: str) -> None:
+    assert Mark.read({TEMPLATE: text}) is None
+
+
+def steady(metadata: dict[str, str] | None = None, **changes: Any) -> Any:
+    """The plan for a healthy cluster whose worker carries `metadata`."""
+    of = spec(workerPools=[{"name": "web", "replicas": 1}], **changes)
+    seen = observation(of, [server(MANAGER), server(worker(0), metadata=metadata)], [node(MANAGER), node(worker(0))])
+    return decide(of, status(record(MANAGER), record(worker(0))), seen, NOW)
+
+
+def test_a_server_without_marks_is_taken_as_it_is() -> None:
+    plan = steady({TEMPLATE: "", ENGINE: ""})
+    assert [type(s) for s in plan.steps] == [StampServer]
+    assert plan.steps[0].values == marks(spec(), "web", REFERENCES)
+    assert steady().steps == (), "and only once"
+
+
+def test_no_mark_is_made_up_while_the_image_is_not_known() -> None:
+    of = spec(workerPools=[{"name": "web", "replicas": 1}])
+    seen = observation(of, [server(MANAGER), server(worker(0), metadata={TEMPLATE: ""})], [node(MANAGER), node(worker(0))], machine_references={})
+    assert not [s for s in decide(of, status(record(MANAGER), record(worker(0))), seen, NOW).steps if isinstance(s, StampServer)]
+
+
+def test_status_says_who_is_up_to_date() -> None:
+    old = Mark.read(marked(machine={**MACHINE, "configDrive": True}))
+    assert old is not None
+    plan = steady({TEMPLATE: f"v1.{old.hash} flavor=5e8475 image=affa65 configDrive={old.parts['configDrive']}"})
+    manager, outdated = plan.status.nodes
+    assert manager.up_to_date is True and manager.template_hash == template(spec(), "", REFERENCES).hash
+    assert outdated.up_to_date is False and outdated.template_hash == old.hash
+
+
+def test_standing_names_the_difference() -> None:
+    of = spec()
+    seen = observation(of, [server(MANAGER, metadata={TEMPLATE: "v1.0123456789ab flavor=5e8475 image=000000", ENGINE: "v1.0.0"})])
+    table = tabulate(status(), seen, NOW)
+    (found,) = standings(of, seen, table.machines, NOW).values()
+    assert found.why == ("image",) and found.engine_why == "restart" and found.outdated
