@@ -38,6 +38,7 @@ class CloudView:
         found += [f"volume {v.name}" for v in self.connection.block_storage.volumes() if cluster_uid in str(v.metadata)]
         found += [f"image {i.name}" for i in self.connection.image.images() if i.properties.get("swarmops-cluster-uid") == cluster_uid]
         found += [f"key pair {k.name}" for k in self.connection.compute.keypairs() if cluster_uid in k.name]
+        found += [f"server group {g.name}" for g in self.connection.compute.server_groups() if cluster_uid in g.name]
         return found
 
     def counts(self) -> dict[str, int]:

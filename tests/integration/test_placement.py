@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.cloud import CloudView
-from harness.kube import Kubectl, eventually
+from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
 from integration.conftest import cluster_manifest, docker_view
 
@@ -57,3 +57,45 @@ def nodes(kubectl: Kubectl) -> list[dict[str, Any]]:
         return view.nodes()
     finally:
         view.close()
+
+
+def test_servers_are_in_groups_of_their_role_and_the_spread_is_told(kubectl: Kubectl, swarm: str, cloud: CloudView) -> None:
+    """The lab has one compute host: the policy is soft, so servers are made, share the host, and the condition says so; the cluster is Ready all the same."""
+    nova = cloud.connection.compute
+    cluster = kubectl.get("swarmcluster", swarm)
+    groups = cluster["status"]["infrastructure"]["serverGroupIDs"]
+    servers = {n["name"]: n for n in cluster["status"]["nodes"]}
+    assert groups.keys() == {"manager", "workers"}
+    for pool, identity in groups.items():
+        group = nova.get_server_group(identity)
+        assert group.policy == "soft-anti-affinity" and set(group.member_ids) == {
+            n["serverID"] for n in servers.values() if n["pool"] == pool.replace("manager", "")
+        }
+    for known in servers.values():
+        server = nova.get_server(known["serverID"])
+        assert (known["hostID"], known["availabilityZone"]) == (server.host_id, server.availability_zone)
+    assert condition(cluster, "SpreadDegraded")["status"] == "False", "one manager and one worker are on as many hosts as there are"
+    assert condition(cluster, "Ready")["status"] == "True"
+
+
+def test_a_zone_that_is_not_there_is_told_and_put_right_by_an_edit(kubectl: Kubectl, operator: Operator, cloud: CloudView) -> None:
+    """Nova refuses an unknown zone at once: that is an error of the spec, not a lack of hosts, and no fallback is tried."""
+    manifest = cluster_manifest("zones")
+    manifest["spec"]["workerPools"] = []
+    manifest["spec"]["machine"] |= {"availabilityZones": ["nowhere"], "fallbackZones": ["nova"]}
+    kubectl.apply(manifest)
+    refused = eventually(lambda: told(kubectl, "zones", "MembersUpToDate"), within=60, what="the refusal of an unknown zone")
+    assert "nowhere" in refused, refused
+    manifest["spec"]["machine"]["availabilityZones"] = ["nova"]
+    del manifest["spec"]["machine"]["fallbackZones"]
+    kubectl.apply(manifest)
+    kubectl.wait("swarmcluster", "zones", timeout=200)
+    uid = str(kubectl.get("swarmcluster", "zones")["metadata"]["uid"])
+    assert [n["availabilityZone"] for n in kubectl.get("swarmcluster", "zones")["status"]["nodes"]] == ["nova"]
+    kubectl("delete", "swarmcluster", "zones", "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
+
+
+def told(kubectl: Kubectl, name: str, kind: str) -> str:
+    found = condition(kubectl.get("swarmcluster", name), kind)
+    return str(found["message"]) if found.get("status") == "False" and "zone" in found.get("message", "") else ""

@@ -15,8 +15,8 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 GRACE = 60
 SPEC: dict[str, Any] = {
     "workerPools": [
-        {"name": "one", "replicas": 2, "machine": {"availabilityZone": "az-1"}},
-        {"name": "two", "replicas": 3, "machine": {"availabilityZone": "az-2"}},
+        {"name": "one", "replicas": 2, "machine": {"availabilityZones": ["az-1"]}},
+        {"name": "two", "replicas": 3, "machine": {"availabilityZones": ["az-2"]}},
     ],
     "healthCheck": {"nodeDownGraceSeconds": GRACE},
     "remediation": {"rungSeconds": 40},

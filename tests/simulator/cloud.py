@@ -25,19 +25,25 @@ from swarm_operator.domain.cloud import (
     SecurityGroup,
     SecurityRule,
     Server,
+    ServerGroup,
     ServerRequest,
     Subnet,
     Volume,
     VolumeRequest,
 )
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.ownership import CLUSTER_UID, is_own_keypair, part_of
-from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, Usage
+from swarm_operator.domain.ownership import CLUSTER_UID, is_own_keypair, part_of, server_group_prefix
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, SERVER_GROUP, SERVER_GROUP_MEMBERS, Usage
 
 if TYPE_CHECKING:
     from simulator.world import World
 
 BUILD_SECONDS = 3.0
+PLACED_SECONDS = 0.5
+"""After that Nova shows the host, and the scheduler counts it."""
+NO_HOST = "No valid host was found. There are not enough hosts available."
+HOSTS = 4
+"""In each zone."""
 BOOT_SECONDS = 4.0
 DELETE_SECONDS = 3.0
 CACHE_SECONDS = 1.5
@@ -57,6 +63,7 @@ class SimServer:
     metadata: dict[str, str]
     fail_with: str | None = None
     deleted_at: float | None = None
+    host: str = ""
     off: bool = False
     rebuilt: int = 0
     """How often its disk was made anew."""
@@ -95,6 +102,10 @@ class SimCloud(SimImages):
     disks: dict[str, SimDisk] = field(default_factory=dict)
     gigabytes: int | None = None
     created_volumes: int = 0
+    server_groups: dict[str, ServerGroup] = field(default_factory=dict)
+    full_zones: set[str] = field(default_factory=set)
+    group_limit: int | None = None
+    member_limit: int | None = None
     cores: int | None = None
     floating_limit: int | None = None
     """Quotas."""
@@ -184,7 +195,22 @@ class SimCloud(SimImages):
             fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
             availability_zone=server.request.availability_zone,
+            host_id=server.host if server.host and self.placed(server) else None,
         )
+
+    def placed(self, server: SimServer) -> bool:
+        return self.world.clock.monotonic() - server.started >= PLACED_SECONDS
+
+    def _schedule(self, request: ServerRequest) -> str:
+        """As Nova's weigher of soft anti-affinity: the fewest members that are placed by now; the first host where all are equal. "" where there is none."""
+        zone = request.availability_zone or "nova"
+        if zone in self.full_zones:
+            return ""
+        hosts = [f"{zone}-host-{n}" for n in range(HOSTS)]
+        if request.server_group_id is None:
+            return hosts[0]
+        members = [s for s in self.servers.values() if s.request.server_group_id == request.server_group_id and self.placed(s)]
+        return min(hosts, key=lambda h: sum(s.host == h for s in members))
 
     def list_servers(self, cluster_uid: str, *, fresh: bool = False) -> tuple[Server, ...]:
         now = self.world.clock.monotonic()
@@ -204,6 +230,8 @@ class SimCloud(SimImages):
         port = self.ports.get(request.port_id) if request.port_id is not None else None
         if request.port_id is not None and (port is None or port.device_id):
             raise ExternalError(ErrorKind.CONFLICT if port else ErrorKind.INVALID, "openstack", "port not found or in use")
+        assert request.server_group_id is None or request.server_group_id in self.server_groups
+        host = self._schedule(request)
         server_id = self._id("server")
         if port is not None:
             self.ports[port.id] = replace(port, device_id=server_id, device_owner="compute:nova")
@@ -220,7 +248,8 @@ class SimCloud(SimImages):
             now.monotonic(),
             f"10.20.0.{self.created_servers + 9}" if port is None else port.fixed_ips[0],
             dict(request.metadata),
-            self.build_fault,
+            self.build_fault if host else NO_HOST,
+            host=host,
         )
         self.world.new_guest(self.servers[server_id])
         return server_id
@@ -302,7 +331,21 @@ class SimCloud(SimImages):
         return FlavorSize(2, 2048)
 
     def get_compute_usage(self) -> dict[str, Usage]:
-        return {CORES: Usage(2 * len(self.servers), self.cores)}
+        usage = {CORES: Usage(2 * len(self.servers), self.cores), SERVER_GROUP: Usage(len(self.server_groups), self.group_limit)}
+        return usage | {SERVER_GROUP_MEMBERS: Usage(0, self.member_limit)}
+
+    def list_server_groups(self, cluster_uid: str) -> tuple[ServerGroup, ...]:
+        groups = [g for g in self.server_groups.values() if g.name.startswith(server_group_prefix(cluster_uid))]
+        return tuple(replace(g, members=tuple(s.id for s in self.servers.values() if s.request.server_group_id == g.id)) for g in groups)
+
+    def create_server_group(self, name: str, policy: str) -> str:
+        made = self._id("servergroup")
+        self.server_groups[made] = ServerGroup(made, name, policy)
+        return made
+
+    def delete_server_group(self, group_id: str) -> None:
+        self.writes += 1
+        self.server_groups.pop(group_id, None)
 
     def get_network_usage(self) -> dict[str, Usage]:
         return {FLOATING_IP: Usage(len(self.floating_ips), self.floating_limit)}
@@ -474,5 +517,17 @@ class SimCloud(SimImages):
 
     def leftovers(self) -> list[str]:
         """Ids of everything in the project."""
-        kinds = (self.servers, self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.keypairs, self.ports, self.volumes, self.images)
+        kinds = (
+            self.servers,
+            self.networks,
+            self.subnets,
+            self.routers,
+            self.groups,
+            self.floating_ips,
+            self.keypairs,
+            self.ports,
+            self.volumes,
+            self.images,
+            self.server_groups,
+        )
         return sorted(str(i) for kind in kinds for i in kind)

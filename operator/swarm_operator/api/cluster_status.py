@@ -71,6 +71,15 @@ class MachineStatus(ApiModel):
     phase_since: str = Field(description="When the phase began.", json_schema_extra={"format": "date-time"})
     created_at: str | None = Field(default=None, description="When the server was asked for.", json_schema_extra={"format": "date-time"})
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why, where it is not plain; Nova's fault text for a failed server.")
+    availability_zone: Annotated[str, Field(max_length=255)] | None = Field(
+        default=None, description="Availability zone that the server is in, or was asked for."
+    )
+    zones_tried: list[Annotated[str, Field(max_length=255)]] = Field(
+        default_factory=list, max_length=32, description="Availability zones in which no host was found for this slot since it last had a ready machine."
+    )
+    host_id: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, alias="hostID", description="Nova's hostId: equal for servers of the project that are on one host."
+    )
     engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Docker engine version.")
     host_keys: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=8, description="Pinned ssh host keys (public).")
     engine_configured: bool = Field(default=False, description="The engine has its TLS certificate (managers).")
@@ -104,6 +113,9 @@ class InfrastructureStatus(ApiModel):
         default_factory=list, max_length=8, alias="securityGroupIDs", description="Security groups."
     )
     key_name: CloudName | None = Field(default=None, description="Nova key pair.")
+    server_group_ids: dict[str, Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=dict, alias="serverGroupIDs", description="Nova server groups by pool; that of the managers is `manager`."
+    )
 
 
 class CredentialsStatus(ApiModel):
@@ -138,7 +150,7 @@ class RemainingObject(ApiModel):
     """An object in the cloud that is still to be deleted."""
 
     kind: Annotated[str, Field(max_length=32)] = Field(
-        description="What it is: server, floating-ip, port, router, subnet, network, security-group, volume, image, key-pair."
+        description="What it is: server, floating-ip, port, router, subnet, network, security-group, volume, image, server-group, key-pair."
     )
     id: Annotated[str, Field(max_length=255)] = Field(description="Its id in OpenStack; the name of a key pair.")
     name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, where it has one.")

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
 from swarm_operator.api.images import ImageSource
+from swarm_operator.api.placement import FALLBACK_RULE, ZONE_LIST, ServerGroupSpec, Zone
 from swarm_operator.api.storage import RootVolumeSpec, Volumes
 from swarm_operator.api.user_data import MachineOs, UserDataSpec
 
@@ -43,6 +44,8 @@ class SshSpec(ApiModel):
 class MachineSpec(ApiModel):
     """What a server is made of."""
 
+    model_config = ConfigDict(json_schema_extra=schema_extra(FALLBACK_RULE))
+
     flavor: ResourceRef = Field(description="Flavor.")
     image: ImageSource = Field(description="Image; must hold cloud-init, sshd and a Docker engine.")
     config_drive: bool = Field(default=False, description="Attach a config drive.")
@@ -51,7 +54,18 @@ class MachineSpec(ApiModel):
         description="Server metadata.",
         json_schema_extra=_METADATA,
     )
-    availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
+    availability_zones: list[Zone] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Availability zones that the managers, and each pool, are spread over: each new server goes to the one with the fewest. Nova's choice when empty.",
+        json_schema_extra=ZONE_LIST,
+    )
+    fallback_zones: list[Zone] = Field(
+        default_factory=list, max_length=16, description="Zones that are tried when no host was found in any of availabilityZones.", json_schema_extra=ZONE_LIST
+    )
+    server_group: ServerGroupSpec | None = Field(
+        default=None, description="Server group of the managers, and of each pool. A group with policy SoftAntiAffinity is made when absent."
+    )
     root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
     volumes: Volumes = Field(default_factory=list, description="Data volumes, one of each per machine slot.")
     preload_images: list[DockerImage] = Field(
@@ -69,6 +83,8 @@ class MachineSpec(ApiModel):
 class MachineOverrides(ApiModel):
     """The parts of `spec.machine` that a role or pool changes."""
 
+    model_config = ConfigDict(json_schema_extra=schema_extra(FALLBACK_RULE))
+
     flavor: ResourceRef | None = Field(default=None, description="Flavor.")
     image: ImageSource | None = Field(default=None, description="Image.")
     config_drive: bool | None = Field(default=None, description="Attach a config drive.")
@@ -77,7 +93,11 @@ class MachineOverrides(ApiModel):
         description="Server metadata, merged over spec.machine.metadata.",
         json_schema_extra=_METADATA,
     )
-    availability_zone: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(default=None, description="Nova availability zone.")
+    availability_zones: list[Zone] | None = Field(default=None, max_length=16, description="Availability zones.", json_schema_extra=ZONE_LIST)
+    fallback_zones: list[Zone] | None = Field(
+        default=None, max_length=16, description="Zones for when no host was found in any of availabilityZones.", json_schema_extra=ZONE_LIST
+    )
+    server_group: ServerGroupSpec | None = Field(default=None, description="Server group.")
     root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
     volumes: Volumes | None = Field(default=None, description="Data volumes instead of those of spec.machine; an empty list: none.")
     preload_images: list[DockerImage] | None = Field(
@@ -94,7 +114,19 @@ class MachineOverrides(ApiModel):
         """`base` with these fields put over it; metadata is merged key by key."""
         changes: dict[str, Any] = {
             name: value
-            for name in ("flavor", "image", "os", "user_data", "preload_images", "config_drive", "availability_zone", "root_volume", "volumes")
+            for name in (
+                "flavor",
+                "image",
+                "os",
+                "user_data",
+                "preload_images",
+                "config_drive",
+                "availability_zones",
+                "fallback_zones",
+                "server_group",
+                "root_volume",
+                "volumes",
+            )
             if (value := getattr(self, name)) is not None
         }
         if self.metadata is not None:

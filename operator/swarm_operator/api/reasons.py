@@ -106,6 +106,7 @@ class Reason(StrEnum):
         "ImageFailed",
         "A snapshot could not be taken, its image was deleted by somebody else, or an image could not be fetched; the message says which.",
     )
+    SPREAD_DEGRADED = "SpreadDegraded", "Servers share a host or a zone, or are in a fallback zone or in no server group; the message names them."
     # services
     CLUSTER_NOT_FOUND = "ClusterNotFound", "spec.clusterRef names no SwarmCluster in this namespace."
     CLUSTER_NOT_READY = "ClusterNotReady", "The SwarmCluster has no reachable manager yet."

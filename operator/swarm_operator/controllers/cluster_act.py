@@ -112,12 +112,14 @@ class Action:
 Performer = Callable[[Action, Step], None]
 
 
-def intend(action: Action, machines: Sequence[MachineId]) -> None:
+def intend(action: Action, creates: Sequence[CreateServer | CreatePort | CreateRootVolume]) -> None:
     """Write down which servers are about to be asked for: after a crash in the midst their absence is not believed at once."""
     now = action.now()
     records = {n.machine_uid: n for n in action.status.nodes}
-    for machine in machines:
+    for step in creates:
+        machine = step.machine
         uid = machine.uid(action.uid)
+        last = [n for n in records.values() if (n.role, n.pool, n.slot) == (machine.role, machine.pool, machine.slot)]
         # The last holder's record made way; it had the fault text of its end.
         records = {
             u: n
@@ -136,10 +138,19 @@ def intend(action: Action, machines: Sequence[MachineId]) -> None:
             phase=MachinePhase.PENDING,
             phase_since=old.phase_since if old is not None and pending else now,
             created_at=now,
+            **_asked_zone(step, last),
         )
     nodes = sorted(records.values(), key=lambda n: MachineId(n.role, n.pool, n.slot, n.incarnation))
     action.status = action.status.model_copy(update={"nodes": nodes})
     action.write_status()
+
+
+def _asked_zone(step: CreateServer | CreatePort | CreateRootVolume, last: Sequence[MachineStatus]) -> dict[str, Any]:
+    """Zone and zones tried: of the server that is asked for; what comes before it keeps what is known of the slot."""
+    if isinstance(step, CreateServer):
+        return {"availability_zone": step.availability_zone, "zones_tried": list(step.zones_tried)}
+    former = max(last, key=lambda n: n.incarnation, default=None)
+    return {} if former is None else {"availability_zone": former.availability_zone, "zones_tried": list(former.zones_tried)}
 
 
 def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> None:
@@ -158,7 +169,7 @@ def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> No
                 batch.append(queue.pop(0))
             batch = [s for s in batch if s.lane not in failed]
         if isinstance(step, CreateServer | CreatePort | CreateRootVolume) and not intended:
-            intend(action, [s.machine for s in creates])
+            intend(action, creates)
             intended = True
         for one, error in _run(action, batch, perform):
             if error is None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
-from swarm_operator.api.base import FINALIZER
+from swarm_operator.api.base import FINALIZER, ResourceRef
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
@@ -15,7 +15,7 @@ from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
 from swarm_operator.controllers.cluster_unlock import read_facts
-from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Port, Volume
+from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Port, ServerGroup, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_tls import certificates_due
@@ -25,10 +25,12 @@ from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fix
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
 from swarm_operator.domain.cluster.remediation import to_probe
+from swarm_operator.domain.cluster.server_groups import usage_matters
 from swarm_operator.domain.cluster.standing import is_changing
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, keypair_name
+from swarm_operator.domain.quota import Usage
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 from swarm_operator.engine.clock import Clock
 from swarm_operator.ports.compute import Cloud, Clouds
@@ -70,6 +72,8 @@ class SlowFacts:
     keypair: Known[KeyPair | None]
     volumes: Fact[tuple[Volume, ...]]
     images: Fact[tuple[Image, ...]]
+    server_groups: Fact[tuple[ServerGroup, ...]]
+    compute_usage: Fact[Mapping[str, Usage]]
 
 
 @dataclass
@@ -239,6 +243,8 @@ class Gatherer:
                 keypair=memo.keypair,
                 volumes=memo.volumes,
                 images=self._images(cloud) if images.unsettled(self._spec, self._status) else memo.images,
+                server_groups=memo.server_groups,
+                compute_usage=memo.compute_usage,
             )
             return observation if self._settled(observation) else replace(observation, volumes=self._volumes(cloud))
         return replace(
@@ -250,6 +256,8 @@ class Gatherer:
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
             images=self._images(cloud) if self._status.swarm_id is not None or images.unsettled(self._spec, self._status) else NOT_LOOKED_AT,
             keypairs=_quietly(lambda: cloud.list_owned_keypairs(uid)) if self._status.swarm_id is not None else NOT_LOOKED_AT,
+            server_groups=_quietly(lambda: cloud.list_server_groups(uid)),
+            compute_usage=_quietly(cloud.get_compute_usage) if usage_matters(self._spec, self._status) else NOT_LOOKED_AT,
             project_fresh=True,
         )
 
@@ -277,7 +285,9 @@ class Gatherer:
         networking = self._read(lambda: cloud.list_owned_networking(uid))
         keypair = self._read(lambda: cloud.get_keypair(keypair_name(uid)))
         ports: Fact[tuple[Port, ...]] = NOT_LOOKED_AT
-        observation = replace(observation, networking=networking, keypair=keypair, keypairs=_quietly(lambda: cloud.list_owned_keypairs(uid)))
+        keypairs = _quietly(lambda: cloud.list_owned_keypairs(uid))
+        groups = _quietly(lambda: cloud.list_server_groups(uid))
+        observation = replace(observation, networking=networking, keypair=keypair, keypairs=keypairs, server_groups=groups)
         no_server = isinstance(servers, Known) and all(s.status in GONE_STATUSES for s in servers.value)
         if no_server and isinstance(networking, Known) and networking.value.networks:
             ids = [n.id for n in networking.value.networks]
@@ -301,9 +311,15 @@ class Gatherer:
 
     def _machine_references(self, cloud: Cloud, pool: str) -> Fact[MachineReferences]:
         machine = machine_spec(self._spec, pool)
-        return self._read(
-            lambda: MachineReferences(cloud.resolve("flavor", machine.flavor), "" if machine.image.own else cloud.resolve("image", machine.image))
-        )
+        chosen = machine.server_group
+        named = ResourceRef(id=chosen.id, name=chosen.name) if chosen is not None and chosen.policy is None else None
+
+        def resolve() -> MachineReferences:
+            group = cloud.resolve("server group", named) if named is not None else None
+            image = "" if machine.image.own else cloud.resolve("image", machine.image)
+            return MachineReferences(cloud.resolve("flavor", machine.flavor), image, group)
+
+        return self._read(resolve)
 
     # --- the swarm and its guests
 
@@ -442,4 +458,8 @@ def remember(gathered: Gathered, at: float) -> SlowFacts | None:
         return None
     if any(isinstance(f, Unknown) for f in o.machine_references.values()):
         return None
-    return SlowFacts(o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair, o.volumes, o.images)
+    if isinstance(o.server_groups, Unknown) and o.server_groups.reason is not Reason.FORBIDDEN:
+        return None
+    return SlowFacts(
+        o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair, o.volumes, o.images, o.server_groups, o.compute_usage
+    )

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, RAM, SERVER, VOLUME, Usage, shortage, taken
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, RAM, SERVER, SERVER_GROUP, VOLUME, Usage, shortage, taken
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -28,6 +28,7 @@ def volume_needs(size_gib: int) -> dict[str, int]:
 
 PORT_NEEDS: Mapping[str, int] = {PORT: 1}
 FLOATING_IP_NEEDS: Mapping[str, int] = {FLOATING_IP: 1}
+SERVER_GROUP_NEEDS: Mapping[str, int] = {SERVER_GROUP: 1}
 
 
 def check_quota(action: Action, what: str, needs: Mapping[str, int]) -> None:

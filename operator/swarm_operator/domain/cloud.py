@@ -26,6 +26,8 @@ class Server:
     flavor: str | None = None
     security_groups: tuple[str, ...] = ()
     availability_zone: str | None = None
+    host_id: str | None = None
+    """Nova's hostId: equal for servers of one project on one host; None until a host was chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ServerRequest:
     user_data: str = field(repr=False)
     config_drive: bool = False
     availability_zone: str | None = None
+    server_group_id: str | None = None
     port_id: str | None = None
     """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's, and Nova leaves it when the server goes."""
     root_volume: RootVolume | None = None
@@ -209,6 +212,16 @@ class KeyPair:
 
 
 @dataclass(frozen=True)
+class ServerGroup:
+    """A Nova server group; `policy` is Nova's word (soft-anti-affinity, ...), `members` are ids of servers that are not deleted."""
+
+    id: str
+    name: str
+    policy: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class OwnedNetworking:
     """Everything in Neutron whose description names one cluster, from one complete set of listings."""
 
@@ -220,7 +233,7 @@ class OwnedNetworking:
     ports: tuple[Port, ...] = ()
 
 
-ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair"]
+ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair", "server group"]
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,16 @@ def is_own_keypair(name: str, cluster_uid: str) -> bool:
     return name == keypair_name(cluster_uid) or name.startswith(keypair_name(cluster_uid) + "-")
 
 
+def server_group_prefix(cluster_uid: str) -> str:
+    """How the names of a cluster's server groups begin: Nova gives them no metadata and no description, so ownership is in the name, as with key pairs."""
+    return f"swarmops-{cluster_uid}-"
+
+
+def server_group_name(cluster_uid: str, pool: str, policy: str) -> str:
+    """Name of the managed server group of a pool ("" for managers). A group can't change its policy: another one is another group."""
+    return f"{server_group_prefix(cluster_uid)}{pool or 'manager'}-{policy}"
+
+
 def object_name(cluster_name: str, cluster_uid: str) -> str:
     """Display name of networks, groups and routers: readable, and distinct among clusters of equal name."""
     return f"swarm-{cluster_name}-{cluster_uid[:8]}"[:255]

@@ -12,6 +12,9 @@ PORT = "ports"
 FLOATING_IP = "floating IPs"
 VOLUME = "volumes"
 GIGABYTES = "GiB of volumes"
+SERVER_GROUP = "server groups"
+SERVER_GROUP_MEMBERS = "members of a server group"
+"""Of this the limit alone is told."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from swarm_operator.domain.cloud import (
     ReferenceKind,
     SecurityRule,
     Server,
+    ServerGroup,
     ServerRequest,
     Subnet,
     Volume,
@@ -78,6 +79,15 @@ class Cloud(Protocol):
     def get_keypair(self, name: str) -> KeyPair | None: ...
     def create_keypair(self, name: str, public_key: str) -> None: ...
     def delete_keypair(self, name: str) -> None: ...
+
+    def list_server_groups(self, cluster_uid: str) -> tuple[ServerGroup, ...]:
+        """All server groups whose name holds the cluster's UID."""
+
+    def create_server_group(self, name: str, policy: str) -> str:
+        """The id. `policy` is Nova's word. Names are not unique in Nova."""
+
+    def delete_server_group(self, group_id: str) -> None:
+        """Already gone is no error; servers in it stay."""
 
     # Quotas: by the names of `domain.quota`; what the cloud has no limit or no figure for may be missing
     def get_flavor_size(self, flavor_id: str) -> FlavorSize: ...

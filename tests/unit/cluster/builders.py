@@ -10,13 +10,24 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.domain import times
-from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Port, Router, SecurityGroup, Server, Subnet
+from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Port, Router, SecurityGroup, Server, ServerGroup, Subnet
 from swarm_operator.domain.cluster.infrastructure import wanted_rules
 from swarm_operator.domain.cluster.machines import pools
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.cluster.server_groups import NOVA_POLICIES, policy_of
 from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, POOL, MachineId, description, floating_ip_part, keypair_name, port_part, server_metadata
+from swarm_operator.domain.ownership import (
+    ENGINE_LABEL_MACHINE,
+    POOL,
+    MachineId,
+    description,
+    floating_ip_part,
+    keypair_name,
+    port_part,
+    server_group_name,
+    server_metadata,
+)
 from swarm_operator.domain.swarm import EngineInfo, Node, SwarmView
 
 UID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -121,6 +132,12 @@ def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
     )
 
 
+def server_group(of: SwarmClusterSpec, pool: str = "", *members: str) -> ServerGroup:
+    """The managed group of a pool, of the policy that the spec has."""
+    policy = NOVA_POLICIES.get(policy_of(of, pool) or "None", "soft-anti-affinity")
+    return ServerGroup(f"group-{pool or 'manager'}", server_group_name(UID, pool, policy), policy, members)
+
+
 def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] | None = None, **changes: Any) -> ClusterObservation:
     """Everything known and complete; the swarm is seen where `nodes` are given. Servers that say nothing of what they were made of get the marks of `of`."""
     references = Known(MachineReferences("flavor", "image"))
@@ -140,6 +157,7 @@ def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] |
         keypair=Known(KeyPair(keypair_name(UID), f"{KEY} comment")),
         images=Known(()),
         secrets=Known(Secrets(True, KEY, True)),
+        server_groups=Known(tuple(server_group(of, pool) for _, pool, _ in pools(of))),
     )
     if nodes is not None:
         made = replace(made, swarm=Known(SwarmView("swarm", tuple(nodes))))

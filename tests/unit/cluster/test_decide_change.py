@@ -169,7 +169,13 @@ def test_deletion_goes_stage_by_stage() -> None:
     assert kinds(plan) == ["DeleteServer"] * 3
     empty = replace(seen, servers=Known(()), ports=Known(()))
     plan = decide(wanted, status(), empty, NOW)
-    assert kinds(plan) == [*["DeleteInfrastructure"] * 4, "RemoveRouterInterface", *["DeleteInfrastructure"] * 4, "DeleteKeyPair"]
+    assert kinds(plan) == [
+        *["DeleteInfrastructure"] * 4,
+        "RemoveRouterInterface",
+        *["DeleteInfrastructure"] * 4,
+        "DeleteKeyPair",
+        *["DeleteInfrastructure"] * 2,
+    ]
     assert [x.kind for x in plan.steps if isinstance(x, s.DeleteInfrastructure)] == [
         "floating-ip",
         *["port"] * 3,
@@ -177,8 +183,9 @@ def test_deletion_goes_stage_by_stage() -> None:
         "subnet",
         "network",
         "security-group",
+        *["server-group"] * 2,
     ]
-    done = replace(empty, networking=Known(OwnedNetworking()), keypair=Known(None))
+    done = replace(empty, networking=Known(OwnedNetworking()), keypair=Known(None), server_groups=Known(()))
     assert kinds(decide(wanted, status(), done, NOW)) == ["ReleaseCredentials", "RemoveFinalizer"]
 
 

@@ -32,11 +32,10 @@ def test_everything_in_one_plan_from_nothing() -> None:
     assert names[-4:] == ["EnsureKeyPair", "CreatePort", "CreatePort", "CreatePort"]
     assert [x.machine for x in plan.steps if isinstance(x, s.CreatePort)] == [MANAGER, worker(0), worker(1)]
     plan = decide(wanted, SwarmClusterStatus(), observation(wanted, []), NOW)
-    assert [(x.machine, x.port_id) for x in plan.steps if isinstance(x, s.CreateServer)] == [
-        (MANAGER, "port-m-0"),
-        (worker(0), "port-web-0"),
-        (worker(1), "port-web-1"),
-    ]
+    assert [(x.machine, x.port_id, x.server_group_id) for x in plan.steps if isinstance(x, s.CreateServer)] == [
+        (MANAGER, "port-m-0", "group-manager"),
+        (worker(0), "port-web-0", "group-web"),
+    ], "of each group one at a time"
 
 
 def test_a_cached_list_is_not_enough_to_create() -> None:
@@ -56,7 +55,7 @@ def test_metadata_join_waits_for_the_manager_and_notes_the_exposure_first() -> N
     assert [x.machine for x in decide(wanted, SwarmClusterStatus(), observation(wanted, []), NOW).steps if isinstance(x, s.CreateServer)] == [MANAGER]
     up = observation(wanted, [server(MANAGER)], [node(MANAGER)])
     plan = decide(wanted, status(record(MANAGER)), up, NOW)
-    assert kinds(plan) == ["ExposeJoinToken", "CreateServer", "CreateServer"]
+    assert kinds(plan) == ["ExposeJoinToken", "CreateServer"]
     assert {x.join_addresses for x in plan.steps if isinstance(x, s.CreateServer)} == {("10.20.0.10:2377",)}
 
 

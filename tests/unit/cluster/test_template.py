@@ -34,7 +34,7 @@ def test_the_hash_of_a_plain_machine_never_changes() -> None:
     ("changes", "parts"),
     [
         ({"machine": {**MACHINE, "configDrive": True}}, ("configDrive",)),
-        ({"machine": {**MACHINE, "availabilityZone": "north"}}, ("availabilityZone",)),
+        ({"machine": {**MACHINE, "serverGroup": {"policy": "AntiAffinity"}}}, ("serverGroup",)),
         ({"workerPools": [{"name": "web", "machine": {"configDrive": True}}]}, ("configDrive",)),
         ({"engine": {"dataRoot": "/data"}}, ("engine.data_root",)),
         ({"engine": {"storageDriver": "vfs"}}, ("engine.storage_driver",)),
@@ -62,6 +62,7 @@ def test_flavor_and_image_count_by_id(references: MachineReferences, part: str) 
         {"workerPools": [{"name": "web", "replicas": 7, "nodeLabels": {"a": "b"}}]},
         {"managers": {"replicas": 3}},
         {"drainTimeoutSeconds": 5},
+        {"machine": {**MACHINE, "availabilityZones": ["north"], "fallbackZones": ["south"]}},
         {"engine": {"labels": {"a": "b"}, "mtu": 1400}},
         {"ssh": {"user": "ubuntu", "port": 2222}},
     ],

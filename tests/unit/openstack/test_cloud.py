@@ -77,6 +77,38 @@ def test_a_server_on_a_port_of_ours_names_the_port_only(fake: Any, cloud: OpenSt
     assert "security_groups" not in server.body["server"]
 
 
+def test_server_groups_are_read_to_the_end_and_told_apart_by_name(fake: Any, cloud: OpenStackCloud) -> None:
+    """Nova gives no link to a next page, and may give less than was asked for."""
+    everything = [
+        {"id": f"g{n}", "name": name, "policy": "anti-affinity", "members": ["s1"]}
+        for n, name in enumerate(("swarmops-c-manager-x", "web", "swarmops-c2-web-x"))
+    ]
+
+    def page(request: Request) -> Answer:
+        start = int(request.query["offset"][0])
+        return Answer(200, {"server_groups": everything[start : start + 2]})
+
+    fake.on("GET", f"{NOVA}/os-server-groups", page)
+    assert [(g.id, g.policy, g.members) for g in cloud.list_server_groups("c")] == [("g0", "anti-affinity", ("s1",))]
+    assert cloud.resolve("server group", ResourceRef(name="web")) == "g1"
+    with pytest.raises(ExternalError) as missing:
+        cloud.resolve("server group", ResourceRef(id="elsewhere"))
+    assert missing.value.reason is Reason.REFERENCE_NOT_FOUND
+
+
+def test_a_server_is_asked_for_in_its_group(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NOVA}/os-server-groups", Answer(200, {"server_group": {"id": "g"}}))
+    fake.on("POST", f"{NOVA}/servers", Answer(202, {"server": {"id": "new"}}))
+    fake.on("DELETE", f"{NOVA}/os-server-groups/g", Answer(404, {}))
+    group = cloud.create_server_group("swarmops-c-web-soft-anti-affinity", "soft-anti-affinity")
+    cloud.create_server(ServerRequest("demo-0", "flavor", "image", "net", "key", (), {}, "", server_group_id=group))
+    (made,), (server,) = fake.asked("POST", f"{NOVA}/os-server-groups"), fake.asked("POST", f"{NOVA}/servers")
+    assert made.body == {"server_group": {"name": "swarmops-c-web-soft-anti-affinity", "policy": "soft-anti-affinity"}}
+    assert made.headers["OpenStack-API-Version"] == "compute 2.64"
+    assert server.body["os:scheduler_hints"] == {"group": "g"}
+    cloud.delete_server_group(group)
+
+
 def test_servers_are_listed_over_all_pages_once_and_told_apart_by_metadata(fake: Any, cloud: OpenStackCloud) -> None:
     def page(request: Request) -> Answer:
         marker = int(request.query.get("marker", ["0"])[0])

@@ -14,6 +14,7 @@ from swarm_operator.adapters.openstack.image import ImageCalls
 from swarm_operator.adapters.openstack.network import NetworkCalls
 from swarm_operator.adapters.openstack.quota import QuotaCalls
 from swarm_operator.adapters.openstack.references import ReferenceCalls
+from swarm_operator.adapters.openstack.servergroup import ServerGroupCalls
 from swarm_operator.adapters.openstack.session import TIMEOUTS, ApiSession, Observe, open_session
 from swarm_operator.adapters.openstack.volume import VolumeCalls
 from swarm_operator.domain.cloud import ServerRequest
@@ -24,7 +25,7 @@ MOST_CREDENTIALS: Final = 256
 """Credentials kept at once; beyond that the one unused for longest is opened anew when it is wanted."""
 
 
-class OpenStackCloud(IdentityCalls, ComputeCalls, NetworkCalls, ImageCalls, VolumeCalls, QuotaCalls, ReferenceCalls):
+class OpenStackCloud(IdentityCalls, ComputeCalls, NetworkCalls, ImageCalls, VolumeCalls, QuotaCalls, ReferenceCalls, ServerGroupCalls):
     """`ports.compute.Cloud` for one credential. Safe for use by many threads."""
 
     def __init__(self, api: ApiSession) -> None:
@@ -35,6 +36,7 @@ class OpenStackCloud(IdentityCalls, ComputeCalls, NetworkCalls, ImageCalls, Volu
         VolumeCalls.__init__(self, api)
         QuotaCalls.__init__(self, api)
         ReferenceCalls.__init__(self, api)
+        ServerGroupCalls.__init__(self, api)
 
     def check_credentials(self) -> None:
         """See `ports.compute.Cloud`."""

@@ -63,9 +63,12 @@ class ComputeCalls:
             del server["imageRef"]  # with a root volume Nova wants the image in the mapping alone
             server["block_device_mapping_v2"] = [_root_mapping(request.image_id, request.root_volume)]
             version = VOLUME_TYPE if "volume_type" in server["block_device_mapping_v2"][0] else BASE
+        whole: Json = {"server": server}
+        if request.server_group_id is not None:
+            whole["os:scheduler_hints"] = {"group": request.server_group_id}
         try:
             body = self._api.call_json(
-                "compute", "POST", "/servers", operation="compute.server.create", what=what, effect=Effect.CREATE, json={"server": server}, microversion=version
+                "compute", "POST", "/servers", operation="compute.server.create", what=what, effect=Effect.CREATE, json=whole, microversion=version
             )
         finally:
             self._servers.invalidate()

@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any, Final
 
 from swarm_operator.adapters.openstack.errors import stable
-from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, SecurityRule, Server, Subnet, Volume
+from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, SecurityRule, Server, ServerGroup, Subnet, Volume
 
 Json = dict[str, Any]
 
@@ -42,6 +42,7 @@ def server(item: Json) -> Server:
         flavor=flavor.get("original_name") or flavor.get("id"),
         security_groups=tuple(dict.fromkeys(group["name"] for group in item.get("security_groups") or [])),
         availability_zone=item.get("OS-EXT-AZ:availability_zone") or None,
+        host_id=item.get("hostId") or None,
     )
 
 
@@ -56,6 +57,11 @@ def volume(item: Json) -> Volume:
         attached_to=tuple(a["server_id"] for a in item.get("attachments") or () if a.get("server_id")),
         created=item.get("created_at") or "",
     )
+
+
+def server_group(item: Json) -> ServerGroup:
+    """An entry of `GET /os-server-groups` (2.64 and later: one `policy`)."""
+    return ServerGroup(id=item["id"], name=item["name"], policy=item["policy"], members=tuple(item.get("members") or ()))
 
 
 def key_pair(item: Json) -> KeyPair:

@@ -9,10 +9,16 @@ from urllib.parse import quote
 from swarm_operator.adapters.openstack.errors import Effect
 from swarm_operator.adapters.openstack.session import ApiSession
 from swarm_operator.domain.cloud import FlavorSize
-from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, RAM, SERVER, VOLUME, Usage
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, RAM, SERVER, SERVER_GROUP, SERVER_GROUP_MEMBERS, VOLUME, Usage
 
 BASE: Final = "2.1"
-_NOVA: Final = {SERVER: ("totalInstancesUsed", "maxTotalInstances"), CORES: ("totalCoresUsed", "maxTotalCores"), RAM: ("totalRAMUsed", "maxTotalRAMSize")}
+_NOVA: Final = {
+    SERVER: ("totalInstancesUsed", "maxTotalInstances"),
+    CORES: ("totalCoresUsed", "maxTotalCores"),
+    RAM: ("totalRAMUsed", "maxTotalRAMSize"),
+    SERVER_GROUP: ("totalServerGroupsUsed", "maxServerGroups"),
+}
+_MEMBERS: Final = "maxServerGroupMembers"
 _CINDER: Final = {VOLUME: ("totalVolumesUsed", "maxTotalVolumes"), GIGABYTES: ("totalGigabytesUsed", "maxTotalVolumeGigabytes")}
 _NEUTRON: Final = {PORT: "port", FLOATING_IP: "floatingip"}
 
@@ -39,7 +45,8 @@ class QuotaCalls:
         body = self._quota_api.call_json(
             "compute", "GET", "/limits", operation="compute.limits.get", what="get compute limits", effect=Effect.READ, microversion=BASE
         )
-        return _absolute(body, _NOVA)
+        members = ((body.get("limits") or {}).get("absolute") or {}).get(_MEMBERS)
+        return _absolute(body, _NOVA) | ({} if members is None else {SERVER_GROUP_MEMBERS: _usage(0, members)})
 
     def get_volume_usage(self) -> dict[str, Usage]:
         """See `ports.compute.Cloud`."""

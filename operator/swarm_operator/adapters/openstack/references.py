@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from swarm_operator.adapters.openstack.compute import BASE
 from swarm_operator.adapters.openstack.errors import Effect, external
+from swarm_operator.adapters.openstack.servergroup import list_server_groups
 from swarm_operator.adapters.openstack.session import ApiSession, Json
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.reasons import Reason
@@ -58,12 +59,14 @@ class ReferenceCalls:
             if kind != "external network":
                 raise external(ErrorKind.INVALID, f"{kind}: no reference given")
             return _only(kind, "the project's only one", self._list_neutron(kind, {}))
-        if kind in ("flavor", "key pair") and ref.filter is not None:
+        if kind in ("flavor", "key pair", "server group") and ref.filter is not None:
             raise external(ErrorKind.INVALID, f"{kind}: can't be selected by tags, use a name")
         if kind == "flavor":
             return self._flavor(ref)
         if kind == "image":
             return self._image(ref)
+        if kind == "server group":
+            return _only(kind, str(ref), [g for g in list_server_groups(self._references_api) if ref.id in (None, g["id"]) and ref.name in (None, g["name"])])
         if kind == "key pair":
             name = ref.name or ref.id or ""
             self._get("compute", f"/os-keypairs/{quote(name, safe='')}", "keypair", kind, ref)

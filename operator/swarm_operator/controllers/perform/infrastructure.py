@@ -10,6 +10,7 @@ from swarm_operator.bootstrap.keys import new_ssh_keypair
 from swarm_operator.bootstrap.tls import PemPair, issue, new_ca
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, SSH_PUBLIC, ssh_secret_name, tls_secret_name
+from swarm_operator.controllers.cluster_quota import SERVER_GROUP_NEEDS, check_quota, note_taken
 from swarm_operator.controllers.perform.registry import described, known_id, made_infrastructure, performs
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -20,7 +21,17 @@ from swarm_operator.domain.ownership import (
 from swarm_operator.ports.compute import Cloud
 
 
-@performs(s.EnsureSecrets, s.CreateNetwork, s.CreateSubnet, s.CreateRouter, s.AddRouterInterface, s.CreateSecurityGroup, s.AddRule, s.EnsureKeyPair)
+@performs(
+    s.EnsureSecrets,
+    s.CreateNetwork,
+    s.CreateSubnet,
+    s.CreateRouter,
+    s.AddRouterInterface,
+    s.CreateSecurityGroup,
+    s.AddRule,
+    s.CreateServerGroup,
+    s.EnsureKeyPair,
+)
 def _infrastructure(action: Action, step: s.Step) -> None:
     name, facts = object_name(action.name, action.uid), action.status.infrastructure
     match step:
@@ -42,6 +53,11 @@ def _infrastructure(action: Action, step: s.Step) -> None:
             made_infrastructure(action, "security group", made, security_group_ids=[made])
         case s.AddRule(rule):
             action.cloud.create_security_rule(known_id(next(iter(facts.security_group_ids), None), "security group"), rule)
+        case s.CreateServerGroup(pool, group, policy):
+            check_quota(action, f"server group {group}", SERVER_GROUP_NEEDS)
+            made = action.cloud.create_server_group(group, policy)
+            note_taken(action, SERVER_GROUP_NEEDS)
+            made_infrastructure(action, "server group", made, server_group_ids={**facts.server_group_ids, pool or "manager": made})
         case s.EnsureKeyPair(replace):
             public = action.gathered.secrets.ssh_public
             if public is None:
@@ -76,9 +92,9 @@ def _remove(action: Action, step: s.Step) -> None:
             raise AssertionError(f"no way to perform {step}")
 
 
-def _way(cloud: Cloud, kind: OrphanKind) -> Callable[[str], None]:
+def _way(cloud: Cloud, kind: OrphanKind | s.InfrastructureKind) -> Callable[[str], None]:
     """How an object of a kind is deleted, given its id (a key pair's name)."""
-    ways: dict[OrphanKind, Callable[[str], None]] = {
+    ways: dict[OrphanKind | s.InfrastructureKind, Callable[[str], None]] = {
         "server": cloud.delete_server,
         "port": cloud.delete_port,
         "floating-ip": cloud.delete_floating_ip,
@@ -89,6 +105,7 @@ def _way(cloud: Cloud, kind: OrphanKind) -> Callable[[str], None]:
         "key-pair": cloud.delete_keypair,
         "volume": cloud.delete_volume,
         "image": cloud.delete_image,
+        "server-group": cloud.delete_server_group,
     }
     return ways[kind]
 

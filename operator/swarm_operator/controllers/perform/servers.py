@@ -96,7 +96,8 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         metadata=metadata,
         user_data=user_data,
         config_drive=template.config_drive,
-        availability_zone=template.availability_zone,
+        availability_zone=step.availability_zone,
+        server_group_id=step.server_group_id,
         port_id=step.port_id,
         root_volume=_root_volume(template, step),
     )

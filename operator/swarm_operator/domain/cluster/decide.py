@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
+from swarm_operator.api.cluster_status import InfrastructureStatus, Rung, SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import credentials, verdicts
@@ -15,13 +15,14 @@ from swarm_operator.domain.cluster.adoption import adopt_step, assess_adoption
 from swarm_operator.domain.cluster.adoption import pending as pending_adoption
 from swarm_operator.domain.cluster.authority import held, plan_authority
 from swarm_operator.domain.cluster.autolock import first_the_key, plan_autolock
+from swarm_operator.domain.cluster.creation import Creation, plan_creation
 from swarm_operator.domain.cluster.deletion import decide_deletion
 from swarm_operator.domain.cluster.engine_tls import renewals
 from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
-from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, manager_addresses, plan_guests
+from swarm_operator.domain.cluster.guests import GuestPlan, fixed_address, plan_guests
 from swarm_operator.domain.cluster.images import WAITS, plan_images
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, plan_infrastructure
-from swarm_operator.domain.cluster.machine_ports import free_port, port_steps
+from swarm_operator.domain.cluster.machine_ports import port_steps
 from swarm_operator.domain.cluster.machines import MachineTable, tabulate
 from swarm_operator.domain.cluster.managers import change_managers
 from swarm_operator.domain.cluster.membership import Membership, dangling, select, swarm_started
@@ -34,17 +35,18 @@ from swarm_operator.domain.cluster.preload import held_back, plan_preloads
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.rollout import plan_rollout
 from swarm_operator.domain.cluster.rollout_report import halted_verdict, members_verdict
-from swarm_operator.domain.cluster.root_volumes import root_volume
+from swarm_operator.domain.cluster.server_groups import GroupPlan, plan_groups
+from swarm_operator.domain.cluster.spread import spread
 from swarm_operator.domain.cluster.standing import stamps, standings
 from swarm_operator.domain.cluster.status import observed_status
-from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer, DeleteServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, CreateServerGroup, DeleteServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
 from swarm_operator.domain.cluster.storm import count_repairs
 from swarm_operator.domain.cluster.volumes import plan_volumes
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.quorum import tolerance
 
-PORT_MADE_SECONDS = 0.2
-"""Until a server is asked for after its port."""
+PLACING_SECONDS = 0.3
+"""Until a server is asked for after its port or group, or after the last member of its group was given a host."""
 BUSY_SECONDS = 2.0
 JOINING_SECONDS = 1.0
 SILENT_SECONDS = 5.0
@@ -72,7 +74,10 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     lost = guests.lost or _lost(status, observation, membership)
     removal = remove_machines(spec, observation, table, membership.remove, remediation, rollout.why, now)
     change = change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding)
-    steps, refused = _steps(spec, status, observation, table, membership, infrastructure, guests, removal, lost or _leaderless(spec, status, observation), now)
+    groups = plan_groups(spec, status, observation, table)
+    creation = plan_creation(spec, status, observation, table, membership, infrastructure, groups)
+    halted = lost or _leaderless(spec, status, observation)
+    steps = _steps(spec, status, observation, table, membership, infrastructure, groups, creation, guests, removal, halted, now)
     preloads = plan_preloads(spec, membership.keep)
     if lost is None:
         repairs_now = _repairs(observation, table, remediation, guests, volumes.hold)
@@ -95,7 +100,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         steps = ()
     if not observation.servers_fresh and any(step.needs_fresh_servers for step in steps):
         return ClusterPlan(status, wants_fresh=True)
-    facts = observed_status(spec, status, observation, table, membership, infrastructure.status, remediation, guests.messages, standing, now, volumes)
+    built = _with_groups(infrastructure.status, groups)
+    facts = observed_status(spec, status, observation, table, membership, built, remediation, guests.messages, standing, now, volumes)
     facts = held_back(facts, status, preloads.pending, now)
     facts = facts.model_copy(update={"autolock": lock.status, "authority": authority.status})
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
@@ -116,7 +122,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
             removing,
             remediation,
             observation,
-            refused,
+            creation.refused,
             volumes.problem,
             volumes.pending,
             authority.waiting or lock.waiting,
@@ -127,9 +133,10 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
         images.verdict,
+        spread(spec, observation, membership.keep, groups),
     )
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
-    failure = _failure(observation, infrastructure, refused)
+    failure = _failure(observation, infrastructure, creation.refused)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
     busy = (
         bool(steps)
@@ -142,8 +149,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
     for wake in (orphans.wake_in, rollout.wake_in, images.wake_in):
         requeue = requeue if wake is None else max(JOINING_SECONDS, min(requeue, wake))
-    if any(isinstance(step, CreatePort) for step in steps):
-        requeue = PORT_MADE_SECONDS
+    if creation.placing or any(isinstance(step, CreatePort | CreateServerGroup) for step in steps):
+        requeue = PLACING_SECONDS
     if unadopted is not None:
         requeue = OBSERVING_SECONDS
     # A takeover that is paused is still to be made.
@@ -156,6 +163,13 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     )
     facts = facts.model_copy(update={"rollout": rollout.status})
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
+
+
+def _with_groups(status: InfrastructureStatus, groups: GroupPlan) -> InfrastructureStatus:
+    """Ids that are known now; those of pools that wait are as they were."""
+    waiting = {pool or "manager" for pool, g in groups.by_pool.items() if g.waits}
+    kept = {pool: known for pool, known in status.server_group_ids.items() if pool in waiting}
+    return status.model_copy(update={"server_group_ids": {**kept, **groups.ids}})
 
 
 def _awaited_managers(membership: Membership) -> frozenset[int]:
@@ -199,20 +213,24 @@ def _steps(
     table: MachineTable,
     membership: Membership,
     infrastructure: InfrastructurePlan,
+    groups: GroupPlan,
+    creation: Creation,
     guests: GuestPlan,
     removal: Removal,
     lost: str | None,
     now: datetime,
-) -> tuple[tuple[Step, ...], Unknown | None]:
-    """All steps in order: what others build on first, what destroys last. Also why a server can't be asked for, if so."""
+) -> tuple[Step, ...]:
+    """All steps in order: what others build on first, what destroys last."""
     steps: list[Step] = [*infrastructure.steps]
-    creates, refused = _creates(spec, observation, membership, infrastructure)
+    creates = creation.steps
+    if infrastructure.problem is None:
+        steps += groups.steps
     if any(isinstance(s, CreateServer) and s.join_addresses for s in creates) and not status.join.token_exposed:
         steps.append(ExposeJoinToken())
     steps += creates
     if lost is not None:
         # The swarm is gone: nothing is made, joined or removed until a person has decided.
-        return infrastructure.steps, refused
+        return infrastructure.steps
     if isinstance(observation.servers, Known):
         awaited = (*membership.create, *membership.waiting)
         wanted = (*(m.id for m in membership.keep), *awaited)
@@ -228,38 +246,7 @@ def _steps(
     steps += removal.steps
     if isinstance(observation.swarm, Known) and isinstance(observation.servers, Known):
         steps += [RemoveNode(e, e.value.machine_uid or "", "its machine is gone") for e in dangling(table, observation.servers, observation.swarm)]
-    return tuple(steps), refused
-
-
-def _creates(
-    spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership, infrastructure: InfrastructurePlan
-) -> tuple[list[CreatePort | CreateRootVolume | CreateServer], Unknown | None]:
-    """Creates of all missing servers whose flavor and image are known. With join=Metadata workers wait for a manager, whose address and token they carry."""
-    refused: Unknown | None = None
-    creates: list[CreatePort | CreateRootVolume | CreateServer] = []
-    managers = manager_addresses([m for m in membership.keep if m.id.role == "Manager"])
-    for identity in membership.create:
-        references = observation.machine_references.get(identity.pool)
-        if isinstance(references, Unknown):
-            refused = refused or references
-        if infrastructure.problem is not None or not isinstance(references, Known):
-            continue
-        by_metadata = identity.role == "Worker" and spec.join == "Metadata"
-        if by_metadata and (not isinstance(observation.swarm, Known) or not managers):
-            continue
-        port = free_port(observation, identity)
-        if port is None:
-            creates.append(CreatePort(identity))
-            continue
-        chosen = references.value
-        root = root_volume(spec, observation, identity, chosen.image_id)
-        if isinstance(root, Unknown):
-            refused = refused or root
-        elif isinstance(root, CreateRootVolume):
-            creates.append(root)
-        else:
-            creates.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, managers if by_metadata else (), port.id, root))
-    return creates, refused
+    return tuple(steps)
 
 
 def _lost(status: SwarmClusterStatus, observation: ClusterObservation, membership: Membership) -> str | None:

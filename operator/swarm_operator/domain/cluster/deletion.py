@@ -98,6 +98,10 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     if isinstance(observation.keypairs, Known):
         known = observation.keypair.value.name if observation.keypair.value is not None else None
         steps = (*steps, *(DeleteKeyPair(Known(k.name)) for k in observation.keypairs.value if k.name != known))
+    if isinstance(observation.server_groups, Known):
+        steps = (*steps, *(DeleteInfrastructure("server-group", Known(g.id), "the cluster is deleted") for g in observation.server_groups.value))
+    elif observation.server_groups.reason is not Reason.FORBIDDEN:
+        obstacle = obstacle or observation.server_groups
     if obstacle is not None:
         return _plan(spec, observation, status, now, steps, blocked=obstacle, failure=obstacle.reason)
     if volumes.unknown is not None:
@@ -188,6 +192,7 @@ def _plan(
     parts.append(hold)
     parts.append(verdicts.verdict(ConditionType.IMAGES_READY, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.ROLLOUT_HALTED, "False", Reason.DELETING, "being deleted"))
+    parts.append(verdicts.verdict(ConditionType.SPREAD_DEGRADED, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.ORPHANS_FOUND, "False", Reason.DELETING, "everything of the cluster's UID goes with it"))
     summed = verdicts.summary(parts, deleting=True, paused=paused, working=True)
     return ClusterPlan(status, steps, summed, None if paused else requeue, failure=failure)

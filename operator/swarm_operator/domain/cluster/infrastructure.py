@@ -81,6 +81,7 @@ def plan_infrastructure(spec: SwarmClusterSpec, status: SwarmClusterStatus, obse
         external_network_id=references.value.external_network_id,
         security_group_ids=list(group_ids),
         key_name=spec.ssh.key_name or keypair_name(observation.uid),
+        server_group_ids=status.infrastructure.server_group_ids,
     )
     return InfrastructurePlan(tuple(steps), facts_status)
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Server, Volume
+from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Server, ServerGroup, Volume
 from swarm_operator.domain.cluster.floors import ServiceLoad
 from swarm_operator.domain.facts import Fact, Unknown
+from swarm_operator.domain.quota import Usage
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 from swarm_operator.domain.volumes import GuestVolume
 
@@ -30,10 +31,12 @@ class NetworkReferences:
 
 @dataclass(frozen=True)
 class MachineReferences:
-    """Ids of the flavor and image of one pool. As it is gathered `image_id` is empty where the image is one of the cluster's own; `domain.cluster.images` knows that."""
+    """Ids of the flavor and image of one pool, and of its server group where the spec names one. As it is gathered `image_id` is empty where the image is one of the cluster's own; `domain.cluster.images` knows that."""
 
     flavor_id: str
     image_id: str
+    server_group_id: str | None = None
+    """Of a group that exists; None where the operator makes one, or none is wanted."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,10 @@ class ClusterObservation:
     """Those whose name says that they are the cluster's."""
     rival: str | None = None
     """Another SwarmCluster that owns the UID of `spec.adopt`, or adopts it too; looked for before the takeover."""
+    server_groups: Fact[tuple[ServerGroup, ...]] = NOT_LOOKED_AT
+    """Those whose name holds the cluster's UID."""
+    compute_usage: Fact[Mapping[str, Usage]] = NOT_LOOKED_AT
+    """Of the project's quotas in Nova; as remembered, so good for a hint only."""
     project_fresh: bool = False
     """`networking` and `volumes` were read for this reconcile, not remembered."""
     annotations: Mapping[str, str] = field(default_factory=dict)

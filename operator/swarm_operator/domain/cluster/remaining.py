@@ -49,6 +49,10 @@ def remaining(status: SwarmClusterStatus, observation: ClusterObservation, kept:
         found += [_one("image", i.id, i.name) for i in ours if i.properties.get(IMAGE_RETAIN) != "true"]
     else:
         found += [r for r in before if r.kind == "image"]
+    if isinstance(observation.server_groups, Known):
+        found += [_one("server-group", g.id, g.name) for g in observation.server_groups.value]
+    else:
+        found += [r for r in before if r.kind == "server-group"]
     if isinstance(observation.keypair, Known):
         found += [_one("key-pair", observation.keypair.value.name, "")] if observation.keypair.value is not None else []
     else:
@@ -65,6 +69,7 @@ def _recorded(status: SwarmClusterStatus) -> list[RemainingObject]:
     if facts.router_id is not None:  # the network was made for the cluster
         found.append(_one("router", facts.router_id, ""))
         found += [_one(kind, made, "") for kind, made in (("subnet", facts.subnet_id), ("network", facts.network_id)) if made is not None]
+    found += [_one("server-group", made, pool) for pool, made in facts.server_group_ids.items()]
     if facts.key_name is not None and facts.key_name.startswith("swarmops-"):
         found.append(_one("key-pair", facts.key_name, ""))
     return [*found, *images]

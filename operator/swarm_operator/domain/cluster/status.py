@@ -18,6 +18,7 @@ from swarm_operator.domain.cluster.overlays import statuses
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 from swarm_operator.domain.cluster.volumes import VolumePlan
+from swarm_operator.domain.cluster.zones import zone_of, zones_tried
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import JOIN_TOKEN
 
@@ -160,6 +161,9 @@ def _record(
         phase_since=old.phase_since if old is not None and old.phase == phase else times.stamp(now),
         created_at=_created(machine),
         message=_message(machine, phase, remediation, waiting_for)[:1024],
+        availability_zone=zone_of(machine),
+        zones_tried=[] if machine.joined else list(zones_tried(machine)),
+        host_id=(server.host_id or None) if server is not None else (old.host_id if old is not None else None),
         engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
         host_keys=list(old.host_keys) if old is not None else [],
         engine_certificate_expires=_tls_expires(observation, machine) or (old.engine_certificate_expires if old is not None else None),

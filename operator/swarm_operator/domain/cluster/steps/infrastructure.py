@@ -12,7 +12,7 @@ from swarm_operator.domain.cloud import SecurityRule
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.facts import Known
 
-InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume", "image"]
+InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume", "image", "server-group"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,19 @@ class AddRule(Step):
 @dataclass(frozen=True)
 class RemoveRule(Step):
     evidence: Known[tuple[str, SecurityRule]]
+
+
+@dataclass(frozen=True)
+class CreateServerGroup(Step):
+    """The group of a pool ("" for managers); `policy` is Nova's word."""
+
+    pool: str
+    name: str
+    policy: str
+
+    @property
+    def lane(self) -> str:
+        return f"server-group:{self.pool}"
 
 
 @dataclass(frozen=True)

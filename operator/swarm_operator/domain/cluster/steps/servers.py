@@ -54,6 +54,9 @@ class CreateServer(Step):
     join_addresses: tuple[str, ...] = ()
     port_id: str | None = None
     root_volume_id: str | None = None
+    server_group_id: str | None = None
+    availability_zone: str | None = None
+    zones_tried: tuple[str, ...] = ()
 
     @property
     def lane(self) -> str:

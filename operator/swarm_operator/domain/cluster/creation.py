@@ -1,0 +1,83 @@
+"""Which servers are asked for now, with what they need before: port, root volume, server group, zone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.domain.cluster.guests import manager_addresses
+from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan
+from swarm_operator.domain.cluster.machine_ports import free_port
+from swarm_operator.domain.cluster.machines import MachineTable
+from swarm_operator.domain.cluster.membership import Membership
+from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.root_volumes import root_volume
+from swarm_operator.domain.cluster.server_groups import GroupPlan, being_placed
+from swarm_operator.domain.cluster.steps import CreatePort, CreateRootVolume, CreateServer
+from swarm_operator.domain.cluster.zones import choose_zone, load_of
+from swarm_operator.domain.facts import Known, Unknown
+
+
+@dataclass(frozen=True)
+class Creation:
+    """`refused`: why a server can't be asked for, if so. `placing`: the next member of a group waits until the last one has a host."""
+
+    steps: tuple[CreatePort | CreateRootVolume | CreateServer, ...] = ()
+    refused: Unknown | None = None
+    placing: bool = False
+
+
+def plan_creation(
+    spec: SwarmClusterSpec,
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    table: MachineTable,
+    membership: Membership,
+    infrastructure: InfrastructurePlan,
+    groups: GroupPlan,
+) -> Creation:
+    """Creates of all missing servers whose flavor and image are known. With join=Metadata workers wait for a manager, whose address and token they carry."""
+    refused = groups.problem if membership.create else None
+    steps: list[CreatePort | CreateRootVolume | CreateServer] = []
+    managers = manager_addresses([m for m in membership.keep if m.id.role == "Manager"])
+    loads: dict[str, Counter[str]] = {}
+    asked: set[str] = set()
+    placing = False
+    for identity in membership.create:
+        pool = identity.pool
+        references = observation.machine_references.get(pool)
+        if isinstance(references, Unknown):
+            refused = refused or references
+        if infrastructure.problem is not None or not isinstance(references, Known):
+            continue
+        by_metadata = identity.role == "Worker" and spec.join == "Metadata"
+        if by_metadata and (not isinstance(observation.swarm, Known) or not managers):
+            continue
+        port = free_port(observation, identity)
+        if port is None:
+            steps.append(CreatePort(identity))
+            continue
+        chosen = references.value
+        root = root_volume(spec, observation, identity, chosen.image_id)
+        if isinstance(root, Unknown):
+            refused = refused or root
+            continue
+        if isinstance(root, CreateRootVolume):
+            steps.append(root)
+            continue
+        group = groups.by_pool[pool]
+        if group.waits:
+            continue
+        if group.group_id is not None and (pool in asked or being_placed(table, pool)):
+            placing = True
+            continue
+        asked.add(pool)
+        load = loads.setdefault(pool, load_of(membership.keep, pool))
+        zone = choose_zone(spec, identity, load, status.nodes)
+        if zone.zone is not None:
+            load[zone.zone] += 1
+        join = managers if by_metadata else ()
+        steps.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, join, port.id, root, group.group_id, zone.zone, zone.tried))
+    return Creation(tuple(steps), refused, placing)
