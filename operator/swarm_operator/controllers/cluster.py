@@ -18,7 +18,8 @@ from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_sta
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
-from swarm_operator.controllers.cluster_gather import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Gatherer, Sessions, SlowFacts, remember
+from swarm_operator.controllers.cluster_facts import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Sessions, SlowFacts, remember
+from swarm_operator.controllers.cluster_gather import Gatherer
 from swarm_operator.controllers.external import reconcile_external
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.controllers.perform import perform

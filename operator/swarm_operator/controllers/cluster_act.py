@@ -11,7 +11,7 @@ from typing import Any
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
-from swarm_operator.controllers.cluster_gather import Gathered
+from swarm_operator.controllers.cluster_facts import Gathered
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server

@@ -11,7 +11,7 @@ from swarm_operator.api.cluster import ExternalSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.conditions import merge_conditions
 from swarm_operator.api.reasons import Reason
-from swarm_operator.controllers.cluster_gather import Sessions
+from swarm_operator.controllers.cluster_facts import Sessions
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.external import another, external_status
 from swarm_operator.domain.delays import delay_of

@@ -9,7 +9,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.keys import new_ssh_keypair
 from swarm_operator.bootstrap.tls import PemPair, issue, new_ca
 from swarm_operator.controllers.cluster_act import Action
-from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, SSH_PUBLIC, ssh_secret_name, tls_secret_name
+from swarm_operator.controllers.cluster_facts import SSH_PRIVATE, SSH_PUBLIC, ssh_secret_name, tls_secret_name
 from swarm_operator.controllers.cluster_quota import SERVER_GROUP_NEEDS, check_quota, note_taken
 from swarm_operator.controllers.perform.registry import described, known_id, made_infrastructure, performs
 from swarm_operator.domain.cluster import steps as s

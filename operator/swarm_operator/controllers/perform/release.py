@@ -7,7 +7,7 @@ from typing import Final
 
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
-from swarm_operator.controllers.cluster_gather import ssh_secret_name, tls_secret_name
+from swarm_operator.controllers.cluster_facts import ssh_secret_name, tls_secret_name
 from swarm_operator.controllers.perform.registry import performs
 from swarm_operator.controllers.service_inputs import HASH_SECRET
 from swarm_operator.domain.cluster import steps as s
