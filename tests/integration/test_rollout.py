@@ -1,0 +1,103 @@
+"""Changing the image of a pool on the real lab: one manager and four workers, and a service that has its tasks on them all the while."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.cloud import CloudView, DockerView
+from harness.kube import Kubectl, condition, eventually
+from harness.operator import Operator
+from integration.conftest import cluster_manifest, docker_view, service_manifest
+
+pytestmark = pytest.mark.lab
+NAME = "roll"
+WORKERS = 4
+FLOOR = 3
+"""Tasks of four that run at any moment: those of one node move at a time."""
+
+
+class Watch:
+    """Looks at the service and at the project all the time."""
+
+    def __init__(self, view: DockerView, cloud: CloudView, uid: str) -> None:
+        self.running: list[int] = []
+        self.servers: list[int] = []
+        self._view, self._cloud, self._uid = view, cloud, uid
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch of the rollout")
+
+    def _look(self) -> None:
+        while not self._over.wait(0.25):
+            self.running.append(self._view.running("web"))
+            if len(self.running) % 8 == 0:
+                self.servers.append(len(self._cloud.servers(self._uid)))
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def second_image(cloud: CloudView) -> Iterator[str]:
+    """Another image with the content of the first: another id is another image."""
+    image = cloud.connection.image
+    first = image.find_image("debian-12-docker")
+    content = image.download_image(first).content
+    made = image.create_image(
+        name="debian-12-docker-next", container_format=first.container_format, disk_format=first.disk_format, data=content, **dict(first.properties)
+    )
+    yield str(made.id)
+    image.delete_image(made.id)
+
+
+def test_the_image_of_a_pool_changes_under_a_running_service(kubectl: Kubectl, operator: Operator, cloud: CloudView, second_image: str) -> None:
+    kubectl.apply(cluster_manifest(NAME, workers=WORKERS, drainTimeoutSeconds=60))
+    kubectl.wait("swarmcluster", NAME, timeout=420)
+    kubectl.apply(service_manifest("web", NAME, replicas=WORKERS, placement={"constraints": ["node.role == worker"], "maxReplicas": 2}))
+    kubectl.wait("swarmservice", "web", timeout=120)
+    cluster = kubectl.get("swarmcluster", NAME)
+    uid, before = str(cluster["metadata"]["uid"]), {n["name"]: n for n in cluster["status"]["nodes"]}
+    assert condition(cluster, "RolloutHalted")["status"] == "False"
+    view = docker_view(kubectl, NAME)
+
+    def rolled() -> dict[str, Any] | None:
+        status = kubectl.get("swarmcluster", NAME)["status"]
+        workers = [n for n in status["nodes"] if n["role"] == "Worker"]
+        done = len(workers) == WORKERS and all(n["phase"] == "Ready" and n["name"].endswith("-2") for n in workers)
+        return status if done and status["rollout"]["outdated"] == 0 else None
+
+    with Watch(view, cloud, uid) as watch:
+        kubectl.patch("swarmcluster", NAME, {"spec": {"workerPools": [{"name": "workers", "replicas": WORKERS, "machine": {"image": {"id": second_image}}}]}})
+        said = eventually(
+            lambda: (r := kubectl.get("swarmcluster", NAME)["status"]["rollout"])["outdated"] == WORKERS and r,
+            within=30,
+            every=0.2,
+            what="it says what it is about to do",
+        )
+        assert "image" in said["message"]
+        status = eventually(rolled, within=480, every=1, what="all workers are of the new image")
+        kubectl.wait("swarmcluster", NAME, timeout=60)
+    view_of_nodes = {n["Description"]["Hostname"]: n for n in view.nodes()}
+    running = view.running("web")
+    view.close()
+
+    assert min(watch.running) >= FLOOR and running == WORKERS
+    assert max(watch.servers) <= 1 + WORKERS + 2, "one beyond what is declared, and one that goes"
+    workers = [n for n in status["nodes"] if n["role"] == "Worker"]
+    images = {s.id: s.image["id"] for s in cloud.servers(uid)}
+    assert {images[n["serverID"]] for n in workers} == {second_image}
+    manager = next(n for n in status["nodes"] if n["role"] == "Manager")
+    assert manager["serverID"] == before[manager["name"]]["serverID"], "the manager's image did not change"
+    assert sorted(view_of_nodes) == sorted(n["name"] for n in status["nodes"])
+    assert all(n["Status"]["State"] == "ready" and n["Spec"]["Availability"] == "active" for n in view_of_nodes.values())
+    kubectl("delete", "swarmservice", "web", "--timeout=60s", timeout=90)
+    kubectl("delete", "swarmcluster", NAME, "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
