@@ -88,3 +88,12 @@ def test_an_edit_is_planned_without_being_stored() -> None:
     steps = planner(world).cluster(edited).plan.steps
     assert [describe(step, KEY.name).what for step in steps if type(step).__name__ == "CreatePort"] == ["demo-web-1", "demo-web-2"]
     assert world.resource == stored and not planner(world).cluster(stored).plan.steps
+
+
+def test_nothing_is_planned_for_a_swarm_of_somebody_else() -> None:
+    world = World()
+    theirs = {"external": {"endpoints": ["tcp://192.0.2.1:2376"], "tlsSecretRef": {"name": "theirs"}}}
+    resource = Resource(KEY, "uid", 1, "0", theirs, {})
+    world.objects.resources[KEY] = resource
+    look = planner(world).cluster(resource)
+    assert not look.plan.steps and not look.errors

@@ -21,7 +21,7 @@ from typing import Any
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.parse import parse_cluster
 from swarm_operator.cli.context import Context, missing, wrong
-from swarm_operator.controllers.cluster_gather import SSH_PRIVATE, ssh_secret_name
+from swarm_operator.controllers.cluster_facts import SSH_PRIVATE, ssh_secret_name
 
 Json = dict[str, Any]
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.validation import validate_cluster
-from swarm_operator.controllers.cluster_gather import TLS_KEYS, Gatherer, Sessions, tls_secret_name
+from swarm_operator.controllers.cluster_facts import Sessions, tls_secret_name
+from swarm_operator.controllers.cluster_gather import Gatherer
 from swarm_operator.controllers.service import ServiceController
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.guests import ENGINE_PORT
@@ -54,6 +56,8 @@ class Planner:
         spec, status = parse_cluster(resource.spec), parse_cluster_status(resource.status)
         if not resource.deleting and (problems := validate_cluster(spec)):
             raise SpecError(problems)
+        if spec.external is not None:
+            return ClusterLook(ClusterPlan(status))  # nothing is ever done to a swarm of somebody else's
         gatherer = Gatherer(
             resource,
             spec,
@@ -84,16 +88,18 @@ class Planner:
 
     def _open(self, cluster: Resource) -> None:
         """A session by what the cluster's status says of its managers. Without one the plan says that the cluster is not ready."""
-        status = parse_cluster_status(cluster.status)
-        tls = self._objects.get_secret(cluster.key.namespace, tls_secret_name(cluster.key.name))
-        endpoints = _endpoints(cluster, status)
-        if endpoints and tls is not None and all(name in tls for name in TLS_KEYS):
+        spec, status = parse_cluster(cluster.spec), parse_cluster_status(cluster.status)
+        external = spec.external
+        name = tls_secret_name(cluster.key.name) if external is None else external.tls_secret_ref.name
+        tls = self._objects.get_secret(cluster.key.namespace, name)
+        endpoints = _endpoints(spec, status) if external is None else list(external.endpoints)
+        if endpoints and tls is not None and all(key in tls for key in ("ca.pem", "cert.pem", "key.pem")):
             key = Key("SwarmCluster", cluster.key.namespace, cluster.key.name)
             self._sessions.publish(key, cluster.uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
 
 
-def _endpoints(cluster: Resource, status: SwarmClusterStatus) -> list[str]:
-    floating = parse_cluster(cluster.spec).managers.floating_ip.enabled
+def _endpoints(spec: SwarmClusterSpec, status: SwarmClusterStatus) -> list[str]:
+    floating = spec.managers.floating_ip.enabled
     managers = [node for node in status.nodes if node.role == "Manager" and node.node_id is not None]
     others = [address for node in managers if (address := node.floating_ip if floating else node.address) is not None]
     return list(dict.fromkeys([*([status.endpoint] if status.endpoint else []), *(f"tcp://{address}:{ENGINE_PORT}" for address in others)]))

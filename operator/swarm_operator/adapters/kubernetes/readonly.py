@@ -111,6 +111,14 @@ class ReadOnlyObjects:
         """Refused."""
         _refuse()
 
+    def adopt_secret(self, owner: Resource, name: str, former_uid: str) -> None:
+        """Refused."""
+        _refuse()
+
+    def orphan_secret(self, owner: Resource, name: str) -> None:
+        """Refused."""
+        _refuse()
+
     def event(self, resource: Resource, reason: Reason, message: str, *, warning: bool = False) -> None:
         """Refused."""
         _refuse()
