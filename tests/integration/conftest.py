@@ -70,6 +70,17 @@ def crds(lab_env: dict[str, str]) -> None:
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/swarmclusters.swarmops.io", "crd/swarmservices.swarmops.io")
 
 
+@pytest.fixture
+def place(lab_env: dict[str, str], crds: None) -> Iterator[str]:
+    """A namespace under the restricted profile."""
+    name = f"it-{uuid.uuid4().hex[:8]}"
+    root = Kubectl(lab_env, "default")
+    root("create", "namespace", name)
+    root("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
+    yield name
+    root("delete", "namespace", name, "--wait=false")
+
+
 @pytest.fixture(scope="session")
 def kubectl(lab_env: dict[str, str], crds: None) -> Iterator[Kubectl]:
     """kubectl in a namespace of this session, with the cloud's credentials in it."""

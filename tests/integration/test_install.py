@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,17 +50,6 @@ def rendered(scope: str, namespace: str) -> str:
         for subject in document.get("subjects", []):
             subject["namespace"] = namespace
     return yaml.safe_dump_all(found)
-
-
-@pytest.fixture
-def place(lab_env: dict[str, str], crds: None) -> Iterator[str]:
-    """A namespace under the restricted profile."""
-    name = f"it-{uuid.uuid4().hex[:8]}"
-    root = Kubectl(lab_env, "default")
-    root("create", "namespace", name)
-    root("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
-    yield name
-    root("delete", "namespace", name, "--wait=false")
 
 
 @pytest.mark.parametrize("scope", ["clusterwide", "namespaced", "chart"])

@@ -70,7 +70,10 @@ class Shell:
         ours = asyncio.all_tasks()
         try:
             # kopf.operator in its two halves: the first one takes the signals, which are to be ours, for the queue is to close first.
+            # The identity is for peering, which is off; without one kopf asks for the name of our user, and in a container there may be none.
+            identity: Any = "swarm-operator"
             tasks = await kopf.spawn_tasks(
+                identity=identity,
                 registry=self._registry,
                 settings=settings(),
                 standalone=True,
