@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 LAB := deploy/lab/lab
 BASE_URL ?= https://localhost
 
-.PHONY: help demo demo-down test unit lab-test lint format crds docs site sbom krew lock bench clean
+.PHONY: help demo demo-down test unit lab-test lint format crds docs site sbom bundle krew lock bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')" 2>/dev/null || grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST)
@@ -36,10 +36,15 @@ format: $(VENV)/.stamp ## Format the code
 	@$(VENV)/bin/ruff format operator tests deploy
 	@$(VENV)/bin/ruff check --fix -q operator tests deploy
 
-crds: $(VENV)/.stamp ## Generate crds/ and the API reference from the types
+crds: $(VENV)/.stamp ## Generate crds/, the references and the chart's list of kinds from the types
 	@$(PY) -m swarm_operator.api.crd --write crds
 	@$(PY) -m swarm_operator.api.reference --write docs
 	@$(PY) -m swarm_operator.telemetry.reference --write docs
+	@$(PY) deploy/olm/bundle.py --chart deploy/helm/swarm-operator/Chart.yaml
+
+bundle: $(VENV)/.stamp ## The bundle for the Operator Lifecycle Manager, in build/
+	@$(PY) deploy/olm/bundle.py --write build/olm
+	@echo "build/olm"
 
 site: $(VENV)/.stamp ## The documentation as a site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict

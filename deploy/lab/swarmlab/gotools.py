@@ -1,4 +1,4 @@
-"""Programs made from Go modules and kept in the cache: helm, and the judge of the GitOps tests."""
+"""Programs made from Go modules and kept in the cache: helm, and the judges of the GitOps tests and of the OLM bundle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from swarmlab.progress import Progress
 
 HELM_VERSION = "v3.19.0"
 ORACLE = "gitops-oracle"
-ORACLE_SOURCE = paths.LAB_DIR.parent.parent / "tests" / "gitops" / "oracle"
+TESTS = paths.LAB_DIR.parent.parent / "tests"
+ORACLE_SOURCE = TESTS / "gitops" / "oracle"
+OLM_JUDGE = "olm-judge"
+OLM_JUDGE_SOURCE = TESTS / "olm" / "judge"
 
 
 def go() -> str:
@@ -56,7 +59,8 @@ def build(program: Path, source: Path, *flags: str) -> None:
 def ensure(progress: Progress) -> None:
     """All that tests without the lab need of Go."""
     ensure_helm(progress)
-    ensure_oracle(progress)
+    ensure_judge(progress, ORACLE, ORACLE_SOURCE, "kstatus and a Lua interpreter")
+    ensure_judge(progress, OLM_JUDGE, OLM_JUDGE_SOURCE, "the validators of the Operator Lifecycle Manager")
 
 
 def ensure_helm(progress: Progress) -> None:
@@ -68,15 +72,15 @@ def ensure_helm(progress: Progress) -> None:
         process.run([go(), "install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], name="go-build", env=environment({"GOBIN": str(paths.BIN)}))
 
 
-def ensure_oracle(progress: Progress) -> None:
-    """Make gitops-oracle available in BIN: kstatus and a Lua interpreter behind one command."""
-    program = cached(ORACLE, ORACLE_SOURCE)
+def ensure_judge(progress: Progress, name: str, source: Path, what: str) -> None:
+    """Make the program `name` of a test available in BIN: built from the module at `source`, unless the cache has it."""
+    program = cached(name, source)
     if not program.exists():
         paths.CACHE.mkdir(parents=True, exist_ok=True)
-        with progress.step("build kstatus and a Lua interpreter from Go modules", announce=True):
-            build(program, ORACLE_SOURCE)
+        with progress.step(f"build {what} from Go modules", announce=True):
+            build(program, source)
     paths.BIN.mkdir(parents=True, exist_ok=True)
-    link(paths.BIN / ORACLE, program)
+    link(paths.BIN / name, program)
 
 
 def link(name: Path, target: Path) -> None:

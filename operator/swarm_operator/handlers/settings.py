@@ -107,10 +107,15 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -
 
 
 def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """The Settings of parsed flags. Raises ValueError when neither namespaces nor all of them were asked for."""
-    names = arguments.namespace or [name.strip() for name in environ.get("SWARM_OPERATOR_NAMESPACES", "").split(",") if name.strip()]
+    """The Settings of parsed flags. Raises ValueError when neither namespaces nor all of them were asked for.
+
+    WATCH_NAMESPACE is the convention of the Operator Lifecycle Manager, by which an empty value means all namespaces; ours, where it is not empty, and flags go before it.
+    """
+    names = arguments.namespace or _names(environ.get("SWARM_OPERATOR_NAMESPACES", ""))
     if arguments.all_namespaces:
         names = []
+    elif not names and "WATCH_NAMESPACE" in environ:
+        names = _names(environ["WATCH_NAMESPACE"])
     elif not names:
         raise ValueError("give --namespace or --all-namespaces")
     if arguments.log_format not in ("json", "text"):
@@ -133,6 +138,11 @@ def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
         leader_identity=arguments.leader_identity,
         shard=shard,
     )
+
+
+def _names(text: str) -> list[str]:
+    """Those of a list by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _truth(value: bool | str) -> bool:

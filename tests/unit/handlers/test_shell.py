@@ -45,6 +45,14 @@ def test_flags_come_before_variables_and_those_before_defaults() -> None:
     assert parse(["-A"], {"SWARM_OPERATOR_NAMESPACES": "x"}).namespaces == ()
 
 
+def test_an_empty_list_means_all_only_where_olm_says_so() -> None:
+    assert [parse([], {"WATCH_NAMESPACE": value}).namespaces for value in ("", "a", "a,b")] == [(), ("a",), ("a", "b")]
+    assert parse([], {"WATCH_NAMESPACE": "", "SWARM_OPERATOR_NAMESPACES": "x"}).namespaces == ("x",)
+    assert parse(["-n", "y"], {"WATCH_NAMESPACE": ""}).namespaces == ("y",)
+    with pytest.raises(ValueError):
+        parse([], {"SWARM_OPERATOR_NAMESPACES": ""})
+
+
 def test_operators_of_different_scopes_do_not_share_a_lease() -> None:
     scopes = [["-A"], ["-n", "a"], ["-n", "b"], ["-n", "a", "-n", "b"], ["-A", "--shard", "0/2"], ["-A", "--shard", "1/2"]]
     names = [parse(scope, {}).lease for scope in scopes]
