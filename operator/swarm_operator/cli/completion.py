@@ -141,6 +141,8 @@ def _names(kind: str, top: argparse.ArgumentParser, before: list[str], open_name
         if kind in ("service", "target"):
             prefix = "service/" if kind == "target" else ""
             yield from (prefix + item["metadata"]["name"] for item in names.list("swarmservices", namespace))
+        if kind == "target":
+            yield from (f"stack/{item['metadata']['name']}" for item in names.list("swarmstacks", namespace))
 
 
 def _typed(top: argparse.ArgumentParser, before: list[str]) -> argparse.Namespace:

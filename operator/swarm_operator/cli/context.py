@@ -19,7 +19,7 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.ports.swarm import TlsMaterial
 
 Json = dict[str, Any]
-PLURALS: Final = {"cluster": "swarmclusters", "service": "swarmservices"}
+PLURALS: Final = {"cluster": "swarmclusters", "service": "swarmservices", "stack": "swarmstacks"}
 ENGINE_PORT: Final = 2376
 
 
@@ -102,6 +102,16 @@ class Context:
         """The SwarmServices that name the cluster."""
         return [item for item in self.api.list("swarmservices", self.namespace) if item["spec"]["clusterRef"]["name"] == cluster]
 
+    def stacks(self, scope: str | None, cluster: str | None = None) -> list[Json]:
+        """The SwarmStacks, of a cluster where one is named. None where the API server has no such kind, for its CRDs are of an earlier version."""
+        try:
+            found = self.api.list("swarmstacks", scope)
+        except ExternalError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            return []
+        return [item for item in found if cluster is None or item["spec"]["clusterRef"]["name"] == cluster]
+
     def machine(self, name: str, cluster: str | None = None) -> tuple[Json, Json]:
         """The cluster that has a machine of that name, and the machine's record in its status. INVALID where several have."""
         clusters = [self.cluster(cluster)] if cluster else self.api.list("swarmclusters", self.namespace)
@@ -136,12 +146,12 @@ def endpoints(cluster: Json) -> list[str]:
 
 
 def target(text: str) -> tuple[str, str]:
-    """Kind (a key of PLURALS) and name of NAME, cluster/NAME or service/NAME."""
+    """Kind (a key of PLURALS) and name of NAME, cluster/NAME, service/NAME or stack/NAME."""
     kind, slash, name = text.partition("/")
     if not slash:
         return "cluster", text
     if kind not in PLURALS or not name:
-        raise wrong(f"{text!r} is neither NAME, cluster/NAME nor service/NAME")
+        raise wrong(f"{text!r} is neither NAME, cluster/NAME, service/NAME nor stack/NAME")
     return kind, name
 
 

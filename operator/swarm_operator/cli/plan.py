@@ -221,6 +221,8 @@ def _subjects(context: Context) -> Iterator[tuple[Json, Json | None]]:
         items = [*context.api.list("swarmclusters", context.namespace), *context.api.list("swarmservices", context.namespace)]
     else:
         kind, name = target(arguments.target)
+        if kind not in KINDS:
+            raise wrong("a stack makes SwarmServices: plan those")
         items = [context.cluster(name), *context.services_of(name)] if kind == "cluster" else [context.service(name)]
     for item in items:
         item.setdefault("kind", "SwarmService" if "clusterRef" in item["spec"] else "SwarmCluster")  # items of a list carry none

@@ -22,7 +22,7 @@ from swarm_operator.domain.errors import ExternalError
 from swarm_operator.ports.swarm import TlsMaterial
 
 Command = Callable[[Context], int]
-TARGET = "NAME of a SwarmCluster, or service/NAME"
+TARGET = "NAME of a SwarmCluster, service/NAME or stack/NAME"
 
 
 class _Verbs:
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _reading(verbs: _Verbs) -> None:
-    verb = verbs("status", _later("show", "status"), "clusters, machines and services as a tree", "cluster")
+    verb = verbs("status", _later("show", "status"), "clusters, machines, stacks and services as a tree", "cluster")
     verb.add_argument("name", nargs="?", help="one SwarmCluster")
     _listing(verb, ("tree", "wide", "json", "yaml"), everywhere=True)
     verb = verbs("events", _later("show", "events"), "Events of our kinds, oldest first", "target")
@@ -91,7 +91,7 @@ def _reading(verbs: _Verbs) -> None:
     verb.add_argument("service", help="a SwarmService")
     _listing(verb)
     verb = verbs("plan", _later("planning", "planned"), "what the operator would do next, as things are or as a manifest would make them", "target")
-    verb.add_argument("target", nargs="?", help=f"{TARGET}; a cluster with its services; default: all of the namespace")
+    verb.add_argument("target", nargs="?", help="NAME of a SwarmCluster, with its services, or service/NAME; default: all of the namespace")
     verb.add_argument("--filename", "-f", metavar="FILE", help="plan this manifest, as if it were applied; - for standard input")
     verb.add_argument("--exit-code", action="store_true", help="exit status 3 when there is something to do")
     _listing(verb, ("text", "json", "yaml"))

@@ -31,28 +31,29 @@ MASKED_VALUES: Final = frozenset({"options", "logOpts", "driverOpts", "extra", "
 """Maps whose keys may be seen: options of log drivers and volumes hold tokens and passwords of file shares, labels those of proxies."""
 MASKED_LISTS: Final = frozenset({"command", "args", "test"})
 """Command lines: the first word may be seen."""
-MASKED_TEXTS: Final = frozenset({"inline"})
-"""User data."""
+MASKED_TEXTS: Final = frozenset({"inline", "compose"})
+"""User data, and compose files: what a stack makes of one is in its services."""
 
 
 def report(context: Context) -> int:
     """Write the bundle and name it."""
     name = context.arguments.name
     path = context.arguments.file or Path(f"{name}-report.tar.gz")
-    write_report(path, context.cluster(name), context.services_of(name), context.api.events(context.namespace))
+    write_report(path, context.cluster(name), context.services_of(name), context.api.events(context.namespace), context.stacks(context.namespace, name))
     context.out.write(f"{path}\n")
     return 0
 
 
-def write_report(path: Path, cluster: Json, services: list[Json], events: list[Json]) -> None:
+def write_report(path: Path, cluster: Json, services: list[Json], events: list[Json], stacks: list[Json]) -> None:
     """Write the bundle to `path`, readable by its owner only."""
     namespace, name = cluster["metadata"]["namespace"], cluster["metadata"]["name"]
     names = {("SwarmCluster", name)} | {("SwarmService", service["metadata"]["name"]) for service in services}
+    names |= {("SwarmStack", stack["metadata"]["name"]) for stack in stacks}
     ours = [event for event in events if event["involvedObject"].get("apiVersion") == API_VERSION and _about(event) in names]
     about = {"plugin": __version__, "python": sys.version.split()[0], "cluster": f"{namespace}/{name}", "services": len(services), "events": len(ours)}
-    documents = {"about.yaml": about, "cluster.yaml": cluster, "services.yaml": services, "events.yaml": ours}
+    documents = {"about.yaml": about, "cluster.yaml": cluster, "services.yaml": services, "stacks.yaml": stacks, "events.yaml": ours}
     files = {file: yaml.safe_dump(cleaned(content), sort_keys=False, width=10_000) for file, content in documents.items()}
-    files["status.txt"] = redact(tree([cluster], services, Style(False), wide=True))
+    files["status.txt"] = redact(tree([cluster], services, Style(False), wide=True, stacks=stacks))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     # A file that was there keeps its mode when it is written over.
     os.fchmod(descriptor, 0o600)

@@ -27,21 +27,21 @@ class Style:
         return f"\x1b[{_CODES[name]}m{text}\x1b[0m" if self._colour else text
 
 
-def tree(clusters: Iterable[Json], services: Iterable[Json], style: Style, *, wide: bool = False) -> str:
-    """All clusters, each with the services that name it; services without a cluster come last."""
-    by_cluster: dict[tuple[str, str], list[Json]] = {}
-    for service in sorted(services, key=_name):
-        by_cluster.setdefault((_name(service)[0], service["spec"]["clusterRef"]["name"]), []).append(service)
+def tree(clusters: Iterable[Json], services: Iterable[Json], style: Style, *, wide: bool = False, stacks: Iterable[Json] = ()) -> str:
+    """All clusters, each with the stacks and services that name it; those without a cluster come last."""
+    by_cluster: dict[tuple[str, str], list[list[str]]] = {}
+    for item, lines_of in [*((stack, _stack) for stack in sorted(stacks, key=_name)), *((service, _service) for service in sorted(services, key=_name))]:
+        by_cluster.setdefault((_name(item)[0], item["spec"]["clusterRef"]["name"]), []).append(lines_of(item, style))
     lines: list[str] = []
     for cluster in sorted(clusters, key=_name):
         lines += _cluster(cluster, by_cluster.pop(_name(cluster), []), style, wide)
     for (namespace, name), left in sorted(by_cluster.items()):
         lines.append(style("red", f"SwarmCluster {namespace}/{name}: not there"))
-        lines += _branches([_service(service, style) for service in left], style)
+        lines += _branches(left, style)
     return "".join(line + "\n" for line in lines)
 
 
-def _cluster(cluster: Json, services: list[Json], style: Style, wide: bool) -> list[str]:
+def _cluster(cluster: Json, runs: list[list[str]], style: Style, wide: bool) -> list[str]:
     status = cluster.get("status") or {}
     namespace, name = _name(cluster)
     head = f"{style('bold', f'SwarmCluster {namespace}/{name}')}  {_readiness(cluster, style)}"
@@ -49,7 +49,7 @@ def _cluster(cluster: Json, services: list[Json], style: Style, wide: bool) -> l
     facts += [f"{label} {status[field]}" for label, field in (("engine", "engineVersion"), ("endpoint", "endpoint")) if status.get(field)]
     branches = [["  ".join(facts)], *([line] for line in _conditions(status, style))]
     branches += [_machine(machine, style, wide) for machine in sorted(status.get("nodes") or [], key=_machine_order)]
-    branches += [_service(service, style) for service in services]
+    branches += runs
     orphans = status.get("orphans") or []
     if orphans:
         branches.append([style("yellow", f"{len(orphans)} orphan(s) in the cloud: ") + ", ".join(f"{orphan['kind']} {orphan['id']}" for orphan in orphans[:5])])
@@ -87,6 +87,14 @@ def _service(service: Json, style: Style) -> list[str]:
     for task in status.get("failingTasks") or []:
         lines.append(style("red", f"{task.get('count', 1)} task(s) {task['state']}") + f" on {task.get('node') or 'no node'}: {task.get('error', '')}")
     return lines
+
+
+def _stack(stack: Json, style: Style) -> list[str]:
+    status = stack.get("status") or {}
+    lines = [f"stack {_name(stack)[1]}  {_readiness(stack, style)}  services {_summary(status, 'services')}"]
+    lines += _conditions(status, style)
+    lines += [f"{style('yellow', network['name'])}: {network['message']}" for network in status.get("networks") or [] if network.get("message")]
+    return lines + [style("dim", f"warning: {warning}") for warning in status.get("warnings") or []]
 
 
 def _readiness(item: Json, style: Style) -> str:

@@ -92,12 +92,14 @@ class _Display:
     def _tree(self, kind: str, item: Json) -> str:
         if kind == "cluster":
             return tree([item], [], self._context.style)
-        return tree([], [item], self._context.style).split("\n", 1)[1]
+        # Without the line for the cluster that it names.
+        style = self._context.style
+        return (tree([], [item], style) if kind == "service" else tree([], [], style, stacks=[item])).split("\n", 1)[1]
 
 
 def _summary(item: Json) -> str:
     status = item.get("status") or {}
     ready = _current(item, "Ready")
-    counts = [f"{field} {status[field].get('summary', '')}" for field in ("managers", "workers", "replicas") if status.get(field)]
+    counts = [f"{field} {status[field].get('summary', '')}" for field in ("managers", "workers", "replicas", "services") if status.get(field)]
     said = "the last change is not seen by the operator yet" if ready is None else f"{ready['reason']}: {ready.get('message', '')}".rstrip(": ")
     return "  ".join([*counts, said])

@@ -87,6 +87,20 @@ SERVICE: Json = {
 LOST: Json = {**SERVICE, "metadata": {**SERVICE["metadata"], "name": "lost"}, "spec": {"clusterRef": {"name": "gone"}, "image": "x"}, "status": {}}
 
 
+STACK: Json = {
+    "apiVersion": "swarmops.io/v1alpha1",
+    "kind": "SwarmStack",
+    "metadata": {"namespace": "shop", "name": "blog", "uid": "u3", "generation": 1, "resourceVersion": "1"},
+    "spec": {"clusterRef": {"name": "main"}, "compose": "services: {web: {environment: [TOKEN=planted-30]}}"},
+    "status": {
+        "observedGeneration": 1,
+        "services": {"summary": "1/2"},
+        "conditions": [condition("Ready", "False", "ServicesNotReady", "blog-db: TasksFailing")],
+        "warnings": ["services.web.build is ignored"],
+    },
+}
+
+
 def node(node_id: str, name: str, role: str = "worker", **more: Any) -> Json:
     spec = {"Role": role, "Availability": "active", "Labels": {}, **more}
     resources = {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 * 2**30}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from unit.cli.fakes import CLUSTER, SERVICE, Call, FakeApi, run
+from unit.cli.fakes import CLUSTER, SERVICE, STACK, Call, FakeApi, run
 
 REMEDIATE = "swarmops.io/remediate"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -23,6 +23,9 @@ def test_pause_and_resume_write_only_paused() -> None:
     assert run("pause", "main", api=api) == "cluster shop/main paused\n"
     assert run("resume", "service/web", api=api) == "service shop/web resumed\n"
     assert api.writes == [("swarmclusters", "main", {"spec": {"paused": True}}), ("swarmservices", "web", {"spec": {"paused": False}})]
+    stacks = FakeApi(STACK)
+    assert run("pause", "stack/blog", api=stacks) == "stack shop/blog paused\n"
+    assert stacks.writes == [("swarmstacks", "blog", {"spec": {"paused": True}})]
 
 
 def test_an_unknown_kind_is_refused() -> None:

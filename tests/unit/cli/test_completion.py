@@ -15,7 +15,7 @@ import pytest
 from swarm_operator.cli.completion import FILES, NO_FILES, SHELLS, complete
 from swarm_operator.cli.plugin import main, parser
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from unit.cli.fakes import FakeApi
+from unit.cli.fakes import CLUSTER, LOST, SERVICE, STACK, FakeApi
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,7 +29,7 @@ def offered(*words: str, asked: list[argparse.Namespace] | None = None) -> tuple
     def opened(arguments: argparse.Namespace) -> tuple[Any, str]:
         if asked is not None:
             asked.append(arguments)
-        return Names(), arguments.namespace or "shop"
+        return Names(CLUSTER, SERVICE, LOST, STACK), arguments.namespace or "shop"
 
     candidates, directive = complete(parser(), words, opened, lambda: ["lab", "prod"])
     return [candidate.split("\t")[0] for candidate in candidates], directive
@@ -50,7 +50,7 @@ def test_commands_are_offered_with_what_they_do() -> None:
         (("top", "m"), ["main"]),
         (("drain", ""), ["w-0", "m-0"]),
         (("ssh", "m"), ["m-0"]),
-        (("pause", ""), ["main", "service/web", "service/lost"]),
+        (("pause", ""), ["main", "service/web", "service/lost", "stack/blog"]),
         (("pause", "service/w"), ["service/web"]),
         (("-n", "other", "ps", "w"), ["web"]),
         (("drain", "--cluster", ""), ["main"]),

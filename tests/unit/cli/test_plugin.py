@@ -14,8 +14,8 @@ import yaml
 
 from swarm_operator.cli.plugin import main, parser, seconds
 from swarm_operator.cli.view import Style, tree
-from swarm_operator.domain.errors import ExternalError
-from unit.cli.fakes import CLUSTER, LOST, SERVICE, Call, FakeApi, condition, run
+from swarm_operator.domain.errors import ErrorKind, ExternalError
+from unit.cli.fakes import CLUSTER, LOST, SERVICE, STACK, Call, FakeApi, condition, run
 
 GOLDEN = """\
 SwarmCluster shop/main  not ready: NodesDown
@@ -40,6 +40,26 @@ def with_status(**status: Any) -> dict[str, Any]:
 
 def test_status_is_a_tree() -> None:
     assert run("status") == GOLDEN
+
+
+def test_stacks_stand_before_the_services_of_their_cluster() -> None:
+    lines = run("status", "main", api=FakeApi(CLUSTER, SERVICE, STACK)).splitlines()
+    at = lines.index("├─ stack blog  not ready: ServicesNotReady  services 1/2")
+    assert lines[at + 1 : at + 4] == [
+        "│     Ready ServicesNotReady: blog-db: TasksFailing",
+        "│     warning: services.web.build is ignored",
+        "└─ service web  not ready: Converging  1/2  nginx:1",
+    ]
+
+
+def test_an_api_server_without_stacks_is_no_failure() -> None:
+    class Old(FakeApi):
+        def list(self, plural: str, namespace: str | None) -> Any:
+            if plural == "swarmstacks":
+                raise ExternalError(ErrorKind.NOT_FOUND, "kubernetes", "the server could not find the requested resource")
+            return super().list(plural, namespace)
+
+    assert run("status", api=Old()) == GOLDEN
 
 
 def test_wide_adds_ids_and_one_name_leaves_others_out() -> None:

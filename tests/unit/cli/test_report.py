@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from unit.cli.fakes import CLUSTER, LOST, SERVICE, FakeApi, run
+from unit.cli.fakes import CLUSTER, LOST, SERVICE, STACK, FakeApi, run
 
 PLANTED: dict[str, Any] = {
     "metadata.annotations": {"kubectl.kubernetes.io/last-applied-configuration": "planted-01", "team/token": "planted-02"},
@@ -51,9 +51,9 @@ def bundle(path: Path) -> dict[str, str]:
 
 def test_no_planted_secret_is_in_the_report(tmp_path: Path) -> None:
     path = tmp_path / "r.tar.gz"
-    run("report", "main", "--file", str(path), api=FakeApi(planted(CLUSTER), planted(SERVICE)))
+    run("report", "main", "--file", str(path), api=FakeApi(planted(CLUSTER), planted(SERVICE), planted(STACK)))
     whole = "".join(bundle(path).values())
-    assert [word for word in (f"planted-{number:02}" for number in range(1, 23)) if word in whole] == []
+    assert [word for word in (f"planted-{number:02}" for number in [*range(1, 23), 30]) if word in whole] == []
     for told in ("PASSWORD", "splunk-token", "proxy.users", "proxies", "serve", "CMD-SHELL", "registryMirrors"):
         assert told in whole, "what is not secret is what the report is for"
 
@@ -64,7 +64,7 @@ def test_the_report_holds_objects_events_and_status_of_its_cluster_only(tmp_path
     path.chmod(0o644)
     assert run("report", "main", "--file", str(path)) == f"{path}\n"
     texts = bundle(path)
-    assert sorted(texts) == [f"main-report/{name}" for name in ("about.yaml", "cluster.yaml", "events.yaml", "services.yaml", "status.txt")]
+    assert sorted(texts) == [f"main-report/{name}" for name in ("about.yaml", "cluster.yaml", "events.yaml", "services.yaml", "stacks.yaml", "status.txt")]
     whole = "".join(texts.values())
     assert "DB_PASS=[redacted]" in whole and "password=[redacted]" in whole
     assert not any(word in whole for word in ("hunter2", "abc", "never", "managedFields", "foreign", LOST["metadata"]["name"]))

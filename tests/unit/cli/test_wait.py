@@ -12,7 +12,7 @@ from swarm_operator.cli import wait
 from swarm_operator.cli.context import Context
 from swarm_operator.cli.plugin import parse
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from unit.cli.fakes import CLUSTER, SERVICE, FakeApi, FakeEngine, Json, Terminal, condition
+from unit.cli.fakes import CLUSTER, SERVICE, STACK, FakeApi, FakeEngine, Json, Terminal, condition
 
 READY = condition("Ready", "True", "Reconciled")
 GONE = ExternalError(ErrorKind.NOT_FOUND, "kubernetes", "main not found")
@@ -100,3 +100,10 @@ def test_a_terminal_has_the_tree_drawn_over_and_over(run: Any) -> None:
             terminal=True,
         )[1]
     )
+
+
+def test_stacks_are_waited_for_as_well(run: Any) -> None:
+    ready = {**STACK, "status": {**STACK["status"], "conditions": [READY]}}
+    out, err = run("stack/blog", states=(ready,))
+    assert out == "stack shop/blog: Ready after 0 s\n" and err == "[   0 s] services 1/2  Reconciled\n"
+    assert "stack blog" in run("stack/blog", "--color", "never", states=(ready,), terminal=True)[1]
