@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarm_operator.adapters.docker.swarm import DockerSwarm, _after, _from_header
-from swarm_operator.adapters.docker.transport import Transport, failure_of
+from swarm_operator.adapters.docker.transport import TlsFiles, Transport, failure_of
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.ports.swarm import TlsMaterial
@@ -197,3 +201,19 @@ def test_since_is_the_instant_after_the_last_event() -> None:
     assert _after(1_700_000_000_999_999_999) == "1700000001.000000000"
     assert _from_header("Thu, 01 Jan 1970 00:01:00 GMT") == {"since": "60"}
     assert _from_header(None) == {}
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_key_files_are_their_owners_only_and_go(memory: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In memory; where the system has no anonymous files, on disk."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
+    files = TlsFiles(TlsMaterial(b"ca", b"cert", b"key"))
+    assert [Path(path).read_bytes() for path in (files.ca, files.cert, files.key)] == [b"ca", b"cert", b"key"]
+    assert len(list(tmp_path.iterdir())) == (0 if memory else 1)
+    if not memory:
+        assert stat.S_IMODE(Path(files.key).stat().st_mode) == 0o600 and stat.S_IMODE(Path(files.key).parent.stat().st_mode) == 0o700
+    files.remove()
+    files.remove()
+    assert not list(tmp_path.iterdir()) and not Path(files.key).exists()

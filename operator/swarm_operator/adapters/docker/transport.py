@@ -7,10 +7,13 @@ Does not: know what a service is, retry beyond the list of endpoints, open an ss
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import requests
@@ -33,28 +36,41 @@ MAX_API: Final = (1, 52)
 
 class TlsFiles:
     """The PEM bytes under path names, because Python's ssl module loads client certificates from files only. The files are anonymous memory (memfd_create(2)), reached
-    through /proc/self/fd: no other user can open them, and a killed process leaves no key behind on a disk."""
+    through /proc/self/fd: no other user can open them, and a killed process leaves no key behind on a disk. Where there is no such thing (macOS, for `kubectl swarm`), they are
+    files of mode 0600 in a directory of their own."""
 
     def __init__(self, tls: TlsMaterial) -> None:
         self._descriptors: list[int] = []
-        self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
-        self.ca, self.cert, self.key = (self._file(name, data) for name, data in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)))
+        self._directories: list[Path] = []
+        self._finalizer = weakref.finalize(self, _remove_all, self._descriptors, self._directories)
+        write = self._in_memory if hasattr(os, "memfd_create") else self._on_disk
+        self.ca, self.cert, self.key = (write(name, data) for name, data in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)))
 
     def remove(self) -> None:
         """Free the memory; safe to repeat."""
         self._finalizer()
 
-    def _file(self, name: str, data: bytes) -> str:
+    def _in_memory(self, name: str, data: bytes) -> str:
         descriptor = os.memfd_create(f"swarm-operator-tls-{name}", os.MFD_CLOEXEC)
         self._descriptors.append(descriptor)
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.write(data)
         return f"/proc/self/fd/{descriptor}"
 
+    def _on_disk(self, name: str, data: bytes) -> str:
+        if not self._directories:
+            self._directories.append(Path(tempfile.mkdtemp(prefix="swarm-operator-tls-")))
+        path = self._directories[0] / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+        return str(path)
 
-def _close_all(descriptors: list[int]) -> None:
+
+def _remove_all(descriptors: list[int], directories: list[Path]) -> None:
     while descriptors:
         os.close(descriptors.pop())
+    while directories:
+        shutil.rmtree(directories.pop(), ignore_errors=True)
 
 
 class Transport:
