@@ -90,6 +90,11 @@ def test_restart_rollback_and_release(alone: Kubectl, plugin: Plugin) -> None:
     assert refused.returncode == 1 and refused.stderr == "error: service web has no revision 9; kept are: 2, 1\n"
 
 
+def test_adopt(alone: Kubectl, plugin: Plugin) -> None:
+    plugin("adopt", "web")
+    assert alone.get("swarmservice", "web")["spec"]["adoptionPolicy"] == "IfUnowned"
+
+
 def test_replace_and_rotate(alone: Kubectl, plugin: Plugin) -> None:
     alone("annotate", "swarmcluster", "blue", "swarmops.io/remediate=other")
     plugin("replace", "blue-workers-0")

@@ -1,4 +1,5 @@
-"""Commands that change an object at the user's word, by a merge patch under field manager `kubectl-swarm`: `pause`, `resume`, `restart`, `rollback`, `replace`, `rotate`.
+"""Commands that change an object at the user's word, by a merge patch under field manager `kubectl-swarm`: `pause`, `resume`, `restart`, `rollback`, `adopt`, `replace`,
+`rotate`.
 
 Nothing is done to a swarm or a cloud from here: the operator carries out what the object then says, within its budgets.
 """
@@ -56,6 +57,18 @@ def rollback(context: Context) -> int:
         raise missing(f"service {name} has no revision {chosen}; kept are: {kept}")
     context.api.patch("swarmservices", context.namespace, name, {"spec": {"rollbackTo": {"revision": chosen}}})
     context.out.write(f"service {context.namespace}/{name} is held at revision {chosen}; `kubectl swarm rollback {name} --release` ends that\n")
+    return 0
+
+
+def adopt(context: Context) -> int:
+    """Let a SwarmService take over a service of its name that nobody owns."""
+    service = context.service(context.arguments.service)
+    name = service["metadata"]["name"]
+    if (service.get("status") or {}).get("serviceID"):
+        raise wrong(f"service {name} has its service in the swarm already")
+    context.api.patch("swarmservices", context.namespace, name, {"spec": {"adoptionPolicy": "IfUnowned"}})
+    taken = service["spec"].get("serviceName") or name
+    context.out.write(f"service {context.namespace}/{name} takes over the service {taken} of the swarm, if nobody owns it\n")
     return 0
 
 

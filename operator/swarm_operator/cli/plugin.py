@@ -119,6 +119,8 @@ def _changing(verbs: _Verbs) -> None:
     which = verb.add_mutually_exclusive_group()
     which.add_argument("--to-revision", type=int, metavar="N", help="see `history`; default: the one that was applied before the present one")
     which.add_argument("--release", action="store_true", help="end it: the spec applies again")
+    verb = verbs("adopt", _later("change", "adopt"), "take over a service of the swarm that nobody owns, as the SwarmService declares it", "service")
+    verb.add_argument("service", help="a SwarmService that waits with NameConflict")
     verb = _machine(verbs("replace", _later("change", "replace"), "have a machine replaced: drained, removed and made anew", "machine"))
     verb.add_argument("--cancel", action="store_true", help="take the wish back, as far as nothing has been done")
     verb = verbs("rotate", _later("change", "rotate"), "have the join tokens made anew", "cluster")

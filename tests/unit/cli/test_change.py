@@ -128,3 +128,11 @@ def test_rotate_writes_a_new_nonce() -> None:
     assert nonces[0] != nonces[1] and all(STAMP.fullmatch(nonce) and len(nonce) <= 64 for nonce in nonces)
     with pytest.raises(ExternalError, match="not found"):
         Call("rotate", "absent", api=api)
+
+
+def test_adopt_is_for_services_that_have_none_yet() -> None:
+    api = FakeApi()
+    assert "takes over the service lost of the swarm" in run("adopt", "lost", api=api)
+    assert api.writes == [("swarmservices", "lost", {"spec": {"adoptionPolicy": "IfUnowned"}})]
+    with pytest.raises(ExternalError, match="already"):
+        run("adopt", "web", api=api)
