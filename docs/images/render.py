@@ -1,4 +1,10 @@
-"""Makes a picture of a terminal from a recording: `docs/images/render.py TITLE < recording.txt > picture.svg`. Needs `rich`, which the development environment has."""
+"""Makes a picture of a terminal from a recording: `.venv/bin/python docs/images/render.py TITLE < recording.txt > picture.svg`. Needs `rich`, which the development environment has.
+
+Colours of the recording are kept; a recording without any gets some. The pictures in the README:
+
+    make demo 2>&1 | .venv/bin/python docs/images/render.py 'make demo' > docs/images/demo.svg
+    docs/images/record_status.py makes docs/images/status.svg, of a cluster of the lab
+"""
 
 import io
 import re
@@ -9,6 +15,11 @@ from rich.text import Text
 
 console = Console(record=True, width=118, file=io.StringIO(), force_terminal=True)
 for line in sys.stdin.read().splitlines():
+    if "\x1b[" in line:
+        text = Text.from_ansi(line)
+        text.truncate(118, overflow="ellipsis")
+        console.print(text, highlight=False, soft_wrap=True)
+        continue
     text = Text(line[:118])
     text.highlight_regex(r"^\$ .*", "bold cyan")
     text.highlight_regex(r"^\[ *[0-9.]+ s\]", "dim")
