@@ -81,6 +81,7 @@ def _reading(verbs: _Verbs) -> None:
     _listing(verb, ("tree", "wide", "json", "yaml"), everywhere=True)
     verb = verbs("events", _later("show", "events"), "Events of our kinds, oldest first", "target")
     verb.add_argument("target", nargs="?", help=TARGET)
+    verb.add_argument("--watch", "-w", action="store_true", help="go on until interrupted")
     _listing(verb, ("text", "json", "yaml"))
     verb = verbs(
         "orphans", _later("show", "orphans"), "what is left in the cloud and serves no part of its cluster; exit status 3 when there is something", "cluster"

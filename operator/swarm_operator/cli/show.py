@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 from swarm_operator.api.base import API_VERSION
 from swarm_operator.cli import output
@@ -11,6 +12,8 @@ from swarm_operator.cli.output import Cell, Column
 from swarm_operator.cli.view import tree
 
 Json = dict[str, Any]
+POLL_SECONDS: Final = 2.0
+"""Between two looks of --watch: a list of a namespace's Events is small, and the API server keeps them for an hour."""
 
 
 def status(context: Context) -> int:
@@ -28,20 +31,36 @@ def status(context: Context) -> int:
 
 
 def events(context: Context) -> int:
-    """Events of our kinds, oldest first."""
+    """Events of our kinds, oldest first; with --watch also those to come, until interrupted."""
     asked, form = context.arguments.target, context.arguments.output
     wanted = None if asked is None else target(asked)
-    found = [event for event in sorted(context.api.events(context.namespace), key=when) if ours(event) and wanted in (None, _about(event))]
+    found = _events(context, wanted)
     if form in ("json", "yaml"):
         output.dump(context.out, form, {"apiVersion": "v1", "kind": "List", "items": found})
         return 0
-    for event in found:
-        kind, name = _about(event)
-        repeated = f" (x{event['count']})" if (event.get("count") or 1) > 1 else ""
-        colour = "yellow" if event["type"] == "Warning" else "dim"
-        head = f"{when(event) or '-'}  {context.style(colour, event['type'].ljust(7))}"
-        context.out.write(f"{head}  {kind}/{name}  {event['reason']}{repeated}: {event['message']}\n")
-    return 0
+    told: dict[str, int] = {}
+    while True:
+        for event in found:
+            count = event.get("count") or 1
+            if told.get(event["metadata"]["uid"]) != count:
+                told[event["metadata"]["uid"]] = count
+                context.out.write(_event_line(event, context))
+        context.out.flush()
+        if not context.arguments.watch:
+            return 0
+        time.sleep(POLL_SECONDS)
+        found = _events(context, wanted)
+
+
+def _events(context: Context, wanted: tuple[str, str] | None) -> list[Json]:
+    return [event for event in sorted(context.api.events(context.namespace), key=when) if ours(event) and wanted in (None, _about(event))]
+
+
+def _event_line(event: Json, context: Context) -> str:
+    kind, name = _about(event)
+    repeated = f" (x{event['count']})" if (event.get("count") or 1) > 1 else ""
+    head = f"{when(event) or '-'}  {context.style('yellow' if event['type'] == 'Warning' else 'dim', event['type'].ljust(7))}"
+    return f"{head}  {kind}/{name}  {event['reason']}{repeated}: {event['message']}\n"
 
 
 def orphans(context: Context) -> int:

@@ -147,7 +147,15 @@ class FakeApi:
     def events(self, namespace: str) -> Any:
         def event(kind: str, name: str, at: str, message: str, api: str = "swarmops.io/v1alpha1") -> Json:
             about = {"apiVersion": api, "kind": kind, "name": name}
-            return {"involvedObject": about, "lastTimestamp": at, "type": "Normal", "reason": "R", "message": message, "count": 2}
+            return {
+                "metadata": {"uid": f"{kind}/{name}"},
+                "involvedObject": about,
+                "lastTimestamp": at,
+                "type": "Normal",
+                "reason": "R",
+                "message": message,
+                "count": 2,
+            }
 
         return [
             event("SwarmService", "web", "2026-01-01T00:00:02Z", "second password=abc"),

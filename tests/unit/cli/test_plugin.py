@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import re
 import stat
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm_operator.cli.plugin import main, parser, seconds
+from swarm_operator.cli import show
+from swarm_operator.cli.context import Context
+from swarm_operator.cli.plugin import main, parse, parser, seconds
 from swarm_operator.cli.view import Style, tree
 from swarm_operator.domain.errors import ErrorKind, ExternalError
-from unit.cli.fakes import CLUSTER, LOST, SERVICE, STACK, Call, FakeApi, condition, run
+from unit.cli.fakes import CLUSTER, LOST, SERVICE, STACK, Call, FakeApi, FakeEngine, condition, run
 
 GOLDEN = """\
 SwarmCluster shop/main  not ready: NodesDown
@@ -103,6 +106,28 @@ def test_events_are_ours_in_order() -> None:
     assert lines[0].endswith("R (x2): first")
     assert run("events", "service/web").count("\n") == 1
     assert [item["message"] for item in json.loads(run("events", "main", "-o", "json"))["items"]] == ["first"]
+
+
+def test_watched_events_are_told_once_each_time_that_they_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Course(FakeApi):
+        looks = 0
+
+        def events(self, namespace: str) -> Any:
+            self.looks += 1
+            if self.looks > 4:
+                raise KeyboardInterrupt
+            known = super().events(namespace)
+            return [{**known[1], "count": 2 if self.looks < 3 else 3}, *known[:1]] if self.looks > 1 else known[1:]
+
+    monkeypatch.setattr(show, "POLL_SECONDS", 0.0)
+    out = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        show.events(Context(parse(["events", "-w"]), Course(), "shop", out, io.StringIO(), FakeEngine().open))
+    assert [(line.split()[2], line.split()[4]) for line in out.getvalue().splitlines()] == [
+        ("cluster/main", "(x2):"),
+        ("service/web", "(x2):"),
+        ("cluster/main", "(x3):"),
+    ]
 
 
 def test_orphans_are_listed_and_told_by_the_exit_status() -> None:
