@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -199,7 +200,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The script of a shell's start-up is printed also where there is no kubeconfig.
         api = UserApi(arguments.kubeconfig, arguments.context) if arguments.verb != "completion" else None
         context = Context(arguments, cast(Api, api), arguments.namespace or (api.namespace if api else ""), sys.stdout, sys.stderr, _open_engine)
-        return int(arguments.run(context))
+        status = int(arguments.run(context))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has enough. What is still in the buffer would fail once more at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ExternalError, SpecError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

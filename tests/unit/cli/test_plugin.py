@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +199,14 @@ def test_each_command_has_its_function() -> None:
         module, _, function = verb.get_default("run").__qualname__.partition(".")
         if module != "_print_completion":
             assert callable(getattr(importlib.import_module(f"swarm_operator.cli.{module}"), function)), name
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    """As with `kubectl swarm completion bash | true`: the script is longer than what a pipe without a reader takes, which is nothing."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from swarm_operator.cli.plugin import main; sys.exit(main(['completion', 'bash']))"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, env=env, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
