@@ -106,6 +106,10 @@ def test_replace_and_rotate(alone: Kubectl, plugin: Plugin) -> None:
     first = alone.get("swarmcluster", "blue")["spec"]["swarm"]["rotateJoinTokens"]
     plugin("rotate", "blue")
     assert first != alone.get("swarmcluster", "blue")["spec"]["swarm"]["rotateJoinTokens"]
+    alone.patch("swarmcluster", "blue", {"spec": {"swarm": {"autolock": True}}})
+    plugin("rotate", "blue", "ca", "unlock-key")
+    swarm = alone.get("swarmcluster", "blue")["spec"]["swarm"]
+    assert swarm["rotateCA"] == swarm["rotateUnlockKey"] > first
 
 
 def test_what_is_not_there_is_one_line(plugin: Plugin) -> None:

@@ -17,6 +17,8 @@ from swarm_operator.domain.errors import ErrorKind, ExternalError
 
 Json = dict[str, Any]
 TRIES: Final = 5
+ROTATED: Final = {"join-tokens": "rotateJoinTokens", "unlock-key": "rotateUnlockKey", "ca": "rotateCA"}
+"""What can be made anew, and the field of spec.swarm whose change asks for it."""
 
 
 def pause(context: Context) -> int:
@@ -95,10 +97,18 @@ def replace(context: Context) -> int:
 
 
 def rotate(context: Context) -> int:
-    """Have the join tokens made anew."""
-    name = context.cluster(context.arguments.name)["metadata"]["name"]
-    context.api.patch("swarmclusters", context.namespace, name, {"spec": {"swarm": {"rotateJoinTokens": stamp()}}})
-    context.out.write(f"the join tokens of cluster {context.namespace}/{name} are being made anew\n")
+    """Have join tokens, the unlock key or the swarm's CA made anew, all that are named by one patch."""
+    cluster = context.cluster(context.arguments.name)
+    name, chosen = cluster["metadata"]["name"], list(dict.fromkeys(context.arguments.what or ["join-tokens"]))
+    unknown = [what for what in chosen if what not in ROTATED]
+    if unknown:
+        raise wrong(f"{unknown[0]!r} is none of {', '.join(ROTATED)}")
+    if "unlock-key" in chosen and not (cluster["spec"].get("swarm") or {}).get("autolock"):
+        raise wrong(f"cluster {name} has no unlock key: spec.swarm.autolock is off")
+    nonce = stamp()
+    context.api.patch("swarmclusters", context.namespace, name, {"spec": {"swarm": {ROTATED[what]: nonce for what in chosen}}})
+    for what in chosen:
+        context.out.write(f"{what} of cluster {context.namespace}/{name}: made anew\n")
     return 0
 
 

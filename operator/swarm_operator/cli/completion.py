@@ -22,6 +22,7 @@ FILES: Final = 0
 """Directive: the shell may offer files (ShellCompDirectiveDefault)."""
 NO_FILES: Final = 4
 """Directive: it may not (ShellCompDirectiveNoFileComp)."""
+ROTATIONS: Final = ("join-tokens", "unlock-key", "ca")
 _FILE_FLAGS: Final = frozenset({"filename", "file", "directory", "kubeconfig"})
 SHELLS: Final = {
     "bash": r"""_kubectl_swarm() {
@@ -88,6 +89,11 @@ def complete(top: argparse.ArgumentParser, words: Sequence[str], open_names: Ope
     kind = parser.get_default("completes")
     if kind == "shell":
         return [name for name in SHELLS if name.startswith(last)], NO_FILES
+    if kind == "rotation":
+        named = [word for word in before[position + 1 :] if not word.startswith("-")]
+        if named:
+            return [what for what in ROTATIONS if what.startswith(last) and what not in named], NO_FILES
+        kind = "cluster"
     return [name for name in _names(kind, top, before, open_names) if name.startswith(last)], NO_FILES
 
 

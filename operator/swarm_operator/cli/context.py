@@ -125,8 +125,7 @@ class Context:
     @contextmanager
     def engine(self, cluster: Json) -> Iterator[Engine]:
         """The cluster's swarm, by the client certificate that the operator keeps for users. Raises NOT_FOUND while the cluster has no endpoint."""
-        name = cluster["metadata"]["name"]
-        tls = self.api.secret(self.namespace, f"{name}-docker-tls")
+        tls = self.api.secret(self.namespace, tls_secret(cluster))
         engine = self.open_engine(endpoints(cluster), TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
         try:
             yield engine
@@ -134,9 +133,17 @@ class Context:
             engine.close()
 
 
+def tls_secret(cluster: Json) -> str:
+    """Name of the Secret with the client certificate: the operator's, or that of a swarm of somebody else."""
+    external = cluster["spec"].get("external")
+    return str(external["tlsSecretRef"]["name"] if external else f"{cluster['metadata']['name']}-docker-tls")
+
+
 def endpoints(cluster: Json) -> list[str]:
     """Docker API endpoints of the managers, that of the status first. Raises NOT_FOUND where there is none yet."""
     metadata, status = cluster["metadata"], cluster.get("status") or {}
+    if cluster["spec"].get("external"):
+        return list(cluster["spec"]["external"]["endpoints"])
     endpoint = status.get("endpoint")
     if not endpoint or not urlsplit(endpoint).hostname:
         raise missing(f"SwarmCluster {metadata['namespace']}/{metadata['name']} has no endpoint yet")

@@ -6,14 +6,15 @@ import os
 import shlex
 from pathlib import Path
 
-from swarm_operator.cli.context import Context, endpoints
+from swarm_operator.cli.context import Context, endpoints, tls_secret
 
 
 def docker_env(context: Context) -> int:
     """Write the client certificate for its owner only, print exports for a shell."""
     name = context.arguments.name
-    endpoint = endpoints(context.cluster(name))[0]
-    secret = context.api.secret(context.namespace, f"{name}-docker-tls")
+    cluster = context.cluster(name)
+    endpoint = endpoints(cluster)[0]
+    secret = context.api.secret(context.namespace, tls_secret(cluster))
     directory: Path = context.arguments.directory or Path.home() / ".docker" / "swarm-operator" / context.namespace / name
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The CA's key stays in the cluster: the docker command has no use for it.

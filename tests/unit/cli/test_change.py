@@ -6,7 +6,11 @@ import re
 from typing import Any
 
 import pytest
+from pydantic.alias_generators import to_camel
 
+from swarm_operator.api.swarm import SwarmSpec
+from swarm_operator.cli.change import ROTATED
+from swarm_operator.cli.completion import ROTATIONS
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from unit.cli.fakes import CLUSTER, SERVICE, STACK, Call, FakeApi, run
 
@@ -128,6 +132,20 @@ def test_rotate_writes_a_new_nonce() -> None:
     assert nonces[0] != nonces[1] and all(STAMP.fullmatch(nonce) and len(nonce) <= 64 for nonce in nonces)
     with pytest.raises(ExternalError, match="not found"):
         Call("rotate", "absent", api=api)
+
+
+def test_unlock_key_and_ca_are_rotated_where_there_are_any() -> None:
+    api = FakeApi(annotated("", swarm={"autolock": True}))
+    run("rotate", "main", "unlock-key", "ca", "ca", api=api)
+    (written,) = [body["spec"]["swarm"] for _, _, body in api.writes]
+    assert set(written) == {"rotateUnlockKey", "rotateCA"} and set(ROTATED) == set(ROTATIONS)
+    assert {SwarmSpec.model_fields[name].alias or to_camel(name) for name in ("rotate_join_tokens", "rotate_unlock_key", "rotate_ca")} == set(ROTATED.values())
+    unlocked = FakeApi()
+    with pytest.raises(ExternalError, match="autolock is off"):
+        run("rotate", "main", "unlock-key", api=unlocked)
+    with pytest.raises(ExternalError, match="'keys' is none of"):
+        run("rotate", "main", "keys", api=unlocked)
+    assert unlocked.writes == []
 
 
 def test_adopt_is_for_services_that_have_none_yet() -> None:

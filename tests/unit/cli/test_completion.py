@@ -55,6 +55,8 @@ def test_commands_are_offered_with_what_they_do() -> None:
         (("-n", "other", "ps", "w"), ["web"]),
         (("drain", "--cluster", ""), ["main"]),
         (("completion", "z"), ["zsh"]),
+        (("rotate", "m"), ["main"]),
+        (("rotate", "main", "ca", ""), ["join-tokens", "unlock-key"]),
         (("status", "-o", ""), ["tree", "wide", "json", "yaml"]),
         (("status", "--output=j"), ["--output=json"]),
         (("status", "--context", "p"), ["prod"]),

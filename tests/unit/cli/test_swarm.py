@@ -45,6 +45,14 @@ def test_all_managers_that_are_ready_can_be_asked() -> None:
     assert engine.opened[0][0] == ["tcp://192.0.2.10:2376", "tcp://192.0.2.11:2376"]
 
 
+def test_a_swarm_of_somebody_else_is_asked_where_and_as_its_spec_says() -> None:
+    external = {"endpoints": ["tcp://a.example:2376", "tcp://b.example:2376"], "tlsSecretRef": {"name": "theirs"}}
+    api, engine = FakeApi({**CLUSTER, "spec": {"external": external}, "status": {}}), FakeEngine()
+    api.secrets = {"theirs": {"ca.pem": b"their ca", "cert.pem": b"cert", "key.pem": b"key"}}
+    run("top", "main", api=api, engine=engine)
+    assert engine.opened[0][0] == external["endpoints"] and engine.opened[0][1].ca == b"their ca"
+
+
 def test_a_service_that_is_not_in_the_swarm_is_told() -> None:
     with pytest.raises(ExternalError, match="not in the swarm yet"):
         run("ps", "lost")
