@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_up)
     for name, run, text in (
         ("down", _down, "remove all of the lab but its caches; lists what it could not remove"),
-        ("tools", _tools, "build what tests without the lab need: helm, unless there is one, and the judges of GitOps and of the OLM bundle"),
+        ("tools", _tools, "build what tests without the lab need: helm, unless there is one, and the judges of GitOps, of the OLM bundle and of traces"),
         ("purge", _purge, "down, and remove the caches"),
         ("leftovers", _leftovers, "list what of a lab is on this machine; exit code 1 when there is something"),
     ):

@@ -1,4 +1,4 @@
-"""Programs made from Go modules and kept in the cache: helm, and the judges of the GitOps tests and of the OLM bundle."""
+"""Programs made from Go modules and kept in the cache: helm, and the judges of the tests of GitOps, the OLM bundle and traces."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ TESTS = paths.LAB_DIR.parent.parent / "tests"
 ORACLE_SOURCE = TESTS / "gitops" / "oracle"
 OLM_JUDGE = "olm-judge"
 OLM_JUDGE_SOURCE = TESTS / "olm" / "judge"
+OTLP_JUDGE = "otlp-judge"
+OTLP_JUDGE_SOURCE = TESTS / "otlp" / "judge"
 
 
 def go() -> str:
@@ -61,6 +63,7 @@ def ensure(progress: Progress) -> None:
     ensure_helm(progress)
     ensure_judge(progress, ORACLE, ORACLE_SOURCE, "kstatus and a Lua interpreter")
     ensure_judge(progress, OLM_JUDGE, OLM_JUDGE_SOURCE, "the validators of the Operator Lifecycle Manager")
+    ensure_judge(progress, OTLP_JUDGE, OTLP_JUDGE_SOURCE, "the decoder of the OpenTelemetry collector")
 
 
 def ensure_helm(progress: Progress) -> None:

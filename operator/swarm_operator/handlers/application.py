@@ -19,7 +19,7 @@ from swarm_operator.adapters.kubernetes.login import load_configuration
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.engine.clock import SystemClock
 from swarm_operator.engine.leader import Candidate
-from swarm_operator.engine.outcome import Outcome
+from swarm_operator.engine.outcome import Outcome, Retry
 from swarm_operator.engine.queue import WorkQueue
 from swarm_operator.engine.resync import Resync
 from swarm_operator.engine.watchdog import WatchOracle
@@ -32,9 +32,10 @@ from swarm_operator.handlers.watch import ClusterNames, WatchEvents
 from swarm_operator.handlers.wiring import BuildCore, build_core, build_lease, build_objects, leader_identity
 from swarm_operator.ports.objects import KINDS, Key, Objects
 from swarm_operator.telemetry import logs
-from swarm_operator.telemetry.metrics import Metrics
+from swarm_operator.telemetry.metrics import Metrics, result_of
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectStates
 from swarm_operator.telemetry.server import TelemetryServer
+from swarm_operator.telemetry.traces import Tracer, to_collector
 
 LOOP_PATIENCE = 30.0
 """Seconds without a beat of kopf's loop after which the process is not alive."""
@@ -46,19 +47,25 @@ log = logging.getLogger(__name__)
 
 
 class ReconcileObserver:
-    """Gives each reconcile its log fields and counts it."""
+    """Gives each reconcile its log fields and, where there is a tracer, its trace; counts it."""
 
-    def __init__(self, clusters: ClusterNames, metrics: Metrics) -> None:
+    def __init__(self, clusters: ClusterNames, metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._clusters = clusters
         self._metrics = metrics
+        self._tracer = tracer
 
     def started(self, key: Key) -> None:
         fields = {"key": str(key), "kind": key.kind, "namespace": key.namespace, "cluster": self._clusters.cluster_of(key) or ""}
+        if self._tracer is not None:
+            named = {"swarmops.kind": key.kind, "k8s.namespace.name": key.namespace, "swarmops.name": key.name, "swarmops.cluster": fields["cluster"]}
+            fields["trace"] = self._tracer.started(f"reconcile {key.kind}", named)
         logs.bind(**fields, **{name: key.name for kind, name in (("SwarmService", "service"), ("SwarmStack", "stack")) if key.kind == kind})
 
     def finished(self, key: Key, outcome: Outcome, seconds: float) -> None:
         log.debug("%s in %.2f s", outcome, seconds)
         self._metrics.reconciled(key.kind, outcome, seconds)
+        if self._tracer is not None:
+            self._tracer.finished(result_of(outcome), isinstance(outcome, Retry))
         logs.unbind()
 
 
@@ -85,7 +92,10 @@ class Application:
             lease = build_lease(configuration, settings, self._clock, self._metrics)
             self._candidate = Candidate(lease, leader_identity(settings), self._clock, self._elected, self._lease_lost)
         self._metrics.lead_from(settings.lease if settings.leader_elect else "", self._leads)
-        self._pool = WorkerPool(self._queue, reconcile, settings.workers, ReconcileObserver(clusters, self._metrics))
+        self._tracer = Tracer(to_collector(settings.otlp_endpoint), self._metrics.spans_counted) if settings.otlp_endpoint else None
+        if self._tracer is not None:
+            self._metrics.requests_also_to(self._tracer.request)
+        self._pool = WorkerPool(self._queue, reconcile, settings.workers, ReconcileObserver(clusters, self._metrics, self._tracer))
         states = ObjectStates()
         grace = min(10.0, settings.watch_patience_seconds)
         sweep = Sweep(self._objects, settings.namespaces, self._queue, oracle, clusters, self._clock, self._watch_died, states, grace_seconds=grace)
@@ -101,6 +111,8 @@ class Application:
         """Blocks until the process is to end; the exit status."""
         signal.signal(signal.SIGTERM, _leave)
         self._server.start()
+        if self._tracer is not None:
+            self._tracer.start()
         scope = ", ".join(self._settings.namespaces) or "all namespaces"
         log.info("swarm-operator %s serves %s; metrics at %s:%d", __version__, scope, *self._server.address)
         try:
@@ -175,7 +187,7 @@ class Application:
             log.info("gave the lease back")
         if not stopped:
             log.warning("work still runs after %.0f s; left where it is, the next start goes on from what it finds", self._settings.shutdown_seconds)
-        for close in (*self._core.closers, self._objects.close, self._server.stop):
+        for close in (*self._core.closers, self._objects.close, *([self._tracer.stop] if self._tracer is not None else []), self._server.stop):
             try:
                 close()
             except Exception:

@@ -35,6 +35,7 @@ class Settings:
     lease_name: str | None = None
     leader_identity: str | None = None
     shard: Shard | None = None
+    otlp_endpoint: str | None = None
 
     @property
     def lease(self) -> str:
@@ -86,6 +87,12 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -
     parser.add_argument("--shutdown-seconds", type=float, default=default("SHUTDOWN_SECONDS", base.shutdown_seconds), help="given to running work at the end")
     parser.add_argument("--metrics-address", default=default("METRICS_ADDRESS", base.metrics_address), help="of /metrics, /livez, /readyz (%(default)s)")
     parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", base.metrics_port), help="0: any free port (%(default)s)")
+    parser.add_argument(
+        "--otlp-endpoint",
+        default=environ.get("SWARM_OPERATOR_OTLP_ENDPOINT"),
+        metavar="URL",
+        help="send traces to this OpenTelemetry collector, OTLP over HTTP (off)",
+    )
     parser.add_argument("--log-format", choices=("json", "text"), default=default("LOG_FORMAT", base.log_format))
     parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), default=default("LOG_LEVEL", base.log_level))
     parser.add_argument(
@@ -120,6 +127,8 @@ def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
         raise ValueError("give --namespace or --all-namespaces")
     if arguments.log_format not in ("json", "text"):
         raise ValueError(f"log format {arguments.log_format!r} is neither json nor text")
+    if arguments.otlp_endpoint and not arguments.otlp_endpoint.startswith(("http://", "https://")):
+        raise ValueError(f"--otlp-endpoint is http://... or https://..., not {arguments.otlp_endpoint!r}")
     shard = Shard.parse(arguments.shard) if arguments.shard else None
     return Settings(
         namespaces=tuple(dict.fromkeys(names)),
@@ -137,6 +146,7 @@ def from_arguments(arguments: argparse.Namespace, environ: Mapping[str, str]) ->
         lease_name=arguments.lease_name,
         leader_identity=arguments.leader_identity,
         shard=shard,
+        otlp_endpoint=arguments.otlp_endpoint or None,
     )
 
 

@@ -15,7 +15,7 @@ from swarm_operator import __version__
 from swarm_operator.engine.outcome import After, Done, Outcome, Retry
 from swarm_operator.engine.queue import QueueFigures
 from swarm_operator.engine.workers import INTERNAL_ERROR
-from swarm_operator.telemetry.requests import EXPECTED
+from swarm_operator.telemetry.requests import EXPECTED, Observe, ignore
 
 _RECONCILE_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _REQUEST_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -76,6 +76,10 @@ class Metrics:
             ["kind", "type", "reason"],
             registry=self.registry,
         )
+        self._spans = Counter(
+            "swarm_operator_trace_spans_total", "Spans by what became of them: sent to the collector, or dropped.", ["result"], registry=self.registry
+        )
+        self._requests_to: Observe = ignore
         info = Gauge("swarm_operator_build_info", "Always 1; the version is in the label.", ["version"], registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -90,6 +94,15 @@ class Metrics:
         if outcome not in EXPECTED:
             self._request_errors.labels(system, operation, outcome).inc()
         self._request_durations.labels(system, operation).observe(seconds)
+        self._requests_to(system, operation, outcome, seconds)
+
+    def requests_also_to(self, observe: Observe) -> None:
+        """Hand each call on, in the thread that made it."""
+        self._requests_to = observe
+
+    def spans_counted(self, result: str, count: int) -> None:
+        """A `CountSpans`."""
+        self._spans.labels(result).inc(count)
 
     def watch_event(self, kind: str) -> None:
         """A watch delivered an event."""
