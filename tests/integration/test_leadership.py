@@ -4,6 +4,7 @@ asserted."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from harness.kube import eventually
-from integration.apiserver import apply_crds, create_service, namespace, open_api
+from integration.apiserver import apply_crds, create_cluster, create_service, namespace, open_api
 from swarm_operator.adapters.kubernetes.api import KubernetesApi
 from swarm_operator.adapters.kubernetes.leases import KubernetesLease
 from swarm_operator.engine.clock import SystemClock
 from swarm_operator.engine.leader import LeaseConflict, LeaseRecord
+from swarm_operator.handlers.sharding import Shard
 
 pytestmark = pytest.mark.lab
 
@@ -30,6 +32,7 @@ import os, sys, time
 from swarm_operator.engine.outcome import Done
 from swarm_operator.handlers.application import Application
 from swarm_operator.handlers.settings import Settings
+from swarm_operator.handlers.sharding import Shard
 from swarm_operator.handlers.wiring import Core
 from swarm_operator.telemetry import logs
 
@@ -40,8 +43,8 @@ def build(objects, wake, clock, metrics):
     return Core(reconcile)
 
 logs.configure("text", "INFO")
-name, port = sys.argv[1:]
-settings = Settings(namespaces=(name,), lease_namespace=name, metrics_port=int(port), shutdown_seconds=5)
+name, port, shard = sys.argv[1:]
+settings = Settings(namespaces=(name,), lease_namespace=name, metrics_port=int(port), shutdown_seconds=5, shard=Shard.parse(shard) if shard else None)
 sys.exit(Application(settings, build).run())
 """
 
@@ -49,11 +52,11 @@ sys.exit(Application(settings, build).run())
 class Replica:
     """One operator process with a reconcile that only writes down its keys."""
 
-    def __init__(self, kubeconfig: str, ns: str, out: Path) -> None:
+    def __init__(self, kubeconfig: str, ns: str, out: Path, shard: str = "") -> None:
         self.out = out
         with out.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, ns, "0"],
+                [sys.executable, "-c", PROGRAM, ns, "0", shard],
                 env={**os.environ, "KUBECONFIG": kubeconfig, "PYTHONPATH": str(ROOT / "operator")},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -148,6 +151,41 @@ def test_a_leader_whose_lease_is_taken_ends_with_its_own_status(api: KubernetesA
     assert first.process.wait(30) == 3, first.text()
     assert "is lost (another process holds it); ending at once" in first.text()
     assert api.call("test", "GET", path)["spec"]["holderIdentity"] == "usurper", "not given back by who does not hold it"
+
+
+def test_shards_part_the_clusters_among_them_and_each_has_its_standby(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> None:
+    """Two shards and a standby of the second one: each key is worked on by the one that owns its cluster, and the standby follows its own shard only."""
+    names = [f"c{number}" for number in range(100)]
+    owned = {shard: set([name for name in names if Shard(shard, 2).owns(ns, name)][:3]) for shard in (0, 1)}
+    clusters = sorted(owned[0] | owned[1])
+    started: list[Replica] = []
+    try:
+        for name, shard in (("first", "0/2"), ("second", "1/2"), ("standby", "1/2")):
+            replica = Replica(lab_kubeconfig, ns, tmp_path / name, shard)
+            started.append(replica)
+            eventually(lambda replica=replica: replica.ready() and (replica.out.name == "standby" or replica.saw("leading: ")), within=60)
+        first, second, standby = started
+        for name in clusters:
+            create_cluster(api, ns, name)
+            create_service(api, ns, f"on-{name}", cluster=name)
+
+        def worked(replica: Replica) -> set[str]:
+            """Names of clusters and, with "on-" before, of services."""
+            return set(re.findall(rf"reconcile Swarm(?:Cluster|Service)/{ns}/(\S+)", replica.text()))
+
+        def both(names: set[str]) -> set[str]:
+            return names | {f"on-{name}" for name in names}
+
+        eventually(lambda: worked(first) == both(owned[0]) and worked(second) == both(owned[1]), within=20)
+        assert worked(standby) == set()
+        second.end(signal.SIGTERM)
+        eventually(lambda: worked(standby) == both(owned[1]), within=30, what="the standby of the second shard")
+        assert worked(first) == both(owned[0])
+    finally:
+        for replica in started:
+            if replica.process.poll() is None:
+                replica.process.kill()
+                replica.process.wait(10)
 
 
 def test_the_lease_store_on_a_real_server(api: KubernetesApi, ns: str) -> None:
