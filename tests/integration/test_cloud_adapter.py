@@ -15,7 +15,7 @@ from swarm_operator.adapters.openstack import OpenStackCloud, OpenStackClouds
 from swarm_operator.adapters.openstack.errors import Effect
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import OwnedNetworking, ServerRequest
+from swarm_operator.domain.cloud import OwnedNetworking, PortRequest, SecurityRule, ServerRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import keypair_name
 
@@ -47,6 +47,26 @@ def test_networking_is_found_again_by_owner(built: Site) -> None:
     pair = built.cloud.get_keypair(keypair_name(built.uid))
     assert pair is not None
     assert pair.public_key.split()[:2] == built.key.public.split()[:2]
+
+
+def test_a_port_is_moved_into_further_groups_whose_rules_name_one_another(built: Site) -> None:
+    second = built.cloud.create_security_group(f"{NAME}-second", built._describe("security-group/managers"))
+    port = built.cloud.create_port(PortRequest("in-two", built._describe("port/x"), built.network, built.subnet, (built.group,)))
+    try:
+        rule = SecurityRule("tcp", 2377, 2377, remote_group_id=built.group)
+        built.cloud.create_security_rule(second, rule)
+        back = built.cloud.create_security_rule(built.group, SecurityRule("tcp", 22, 22, remote_group_id=second))
+        built.cloud.set_port_security_groups(port, (built.group, second))
+        owned = built.cloud.list_owned_networking(built.uid)
+        assert next(set(p.security_group_ids) for p in owned.ports if p.id == port) == {built.group, second}
+        groups = {g.id: g for g in owned.security_groups}
+        assert list(groups[second].rules.values()) == [rule] and groups[built.group].rules[back].remote_group_id == second
+    finally:
+        built.cloud.delete_port(port)
+        built.cloud.delete_security_group(second)
+    left = built.cloud.list_owned_networking(built.uid).security_groups
+    assert [g.id for g in left] == [built.group]
+    assert set(left[0].rules.values()) == set(RULES), "the rule that named the second group went with it"
 
 
 def test_repeats_are_harmless(built: Site) -> None:

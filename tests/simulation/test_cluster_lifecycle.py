@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from simulator import World, drive
-from swarm_operator.domain.ownership import JOIN_TOKEN
+from simulator.world import UID
+from swarm_operator.domain.ownership import JOIN_TOKEN, part_of
 
 
 @pytest.mark.parametrize("join", ["SSH", "Metadata"])
@@ -211,3 +214,28 @@ def test_managers_not_schedulable_and_overlays() -> None:
     assert [n.name for n in world.swarm.networks] == ["apps"]
     world.edit(managers={"schedulable": True})
     drive(world, lambda: {n.availability for n in world.swarm.nodes.values()} == {"active"}, controller)
+
+
+def test_one_security_group_of_an_earlier_version_becomes_two() -> None:
+    """At no moment a manager's port is without the rules that it needs."""
+    world = World()
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    members, managers = sorted(world.cloud.groups.values(), key=lambda g: part_of(g.description, UID) or "")
+    needs = {(r.port_min, r.port_max) for r in managers.rules.values()}
+    world.cloud.groups[members.id] = replace(
+        members, rules={**members.rules, **{k: replace(r, remote_self=r.remote_group_id is not None, remote_group_id=None) for k, r in managers.rules.items()}}
+    )
+    del world.cloud.groups[managers.id]
+    for port in list(world.cloud.ports.values()):
+        world.cloud.ports[port.id] = replace(port, security_group_ids=(members.id,))
+    manager = next(p for p in world.cloud.ports.values() if p.device_id == world.server("demo-manager-0").id)
+
+    def done() -> bool:
+        groups = [world.cloud.groups[g] for g in world.cloud.ports[manager.id].security_group_ids]
+        assert needs <= {(r.port_min, r.port_max) for g in groups for r in g.rules.values()}
+        return len(world.cloud.groups) == 2 and len(world.cloud.groups[members.id].rules) == len(members.rules)
+
+    drive(world, done, world.controller())
+    drive(world, lambda: world.ready)
+    assert len(world.cloud.ports[manager.id].security_group_ids) == 2

@@ -454,6 +454,7 @@ class SimCloud(SimImages):
     def create_security_rule(self, group_id: str, rule: SecurityRule) -> str:
         made = self._id("rule")
         group = self.groups[group_id]
+        assert rule.remote_group_id is None or rule.remote_group_id in self.groups
         if rule in group.rules.values():
             raise ExternalError(ErrorKind.CONFLICT, "openstack", "rule exists")
         self.groups[group_id] = replace(group, rules={**group.rules, made: rule})
@@ -481,8 +482,13 @@ class SimCloud(SimImages):
         assert request.network_id in self.networks and set(request.security_group_ids) <= self.groups.keys()
         assert request.subnet_id is None or self.subnets[request.subnet_id].network_id == request.network_id
         made = self._id("port")
-        self.ports[made] = Port(made, request.network_id, "", "", (f"10.30.0.{next(self._addresses)}",), request.description)
+        self.ports[made] = Port(made, request.network_id, "", "", (f"10.30.0.{next(self._addresses)}",), request.description, request.security_group_ids)
         return made
+
+    def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
+        self.writes += 1
+        assert set(security_group_ids) <= self.groups.keys()
+        self.ports[port_id] = replace(self.ports[port_id], security_group_ids=security_group_ids)
 
     def delete_port(self, port_id: str) -> None:
         self.writes += 1
@@ -511,7 +517,7 @@ class SimCloud(SimImages):
 
     def delete_security_group(self, group_id: str) -> None:
         self.writes += 1
-        if any(group_id in s.request.security_groups for s in self.servers.values()):
+        if any(group_id in s.request.security_groups for s in self.servers.values()) or any(group_id in p.security_group_ids for p in self.ports.values()):
             raise ExternalError(ErrorKind.CONFLICT, "openstack", "group in use")
         self.groups.pop(group_id, None)
 

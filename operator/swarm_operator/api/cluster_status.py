@@ -110,7 +110,10 @@ class InfrastructureStatus(ApiModel):
     router_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="routerID", description="Router.")
     external_network_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="externalNetworkID", description="External network.")
     security_group_ids: list[Annotated[str, Field(max_length=64)]] = Field(
-        default_factory=list, max_length=8, alias="securityGroupIDs", description="Security groups."
+        default_factory=list, max_length=8, alias="securityGroupIDs", description="Security groups of all machines."
+    )
+    manager_security_group_ids: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list, max_length=8, alias="managerSecurityGroupIDs", description="Security groups that managers have besides."
     )
     key_name: CloudName | None = Field(default=None, description="Nova key pair.")
     server_group_ids: dict[str, Annotated[str, Field(max_length=64)]] = Field(

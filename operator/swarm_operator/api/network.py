@@ -41,13 +41,13 @@ class NetworkSpec(ApiModel):
 
 
 class ManagedSecurityGroup(ApiModel):
-    """The security group that the operator makes: rules between members, and from the operator."""
+    """The security groups that the operator makes, one for all machines and one more for managers: rules between members, and from the operator."""
 
     operator_cidrs: list[Cidr] = Field(
         default_factory=lambda: ["0.0.0.0/0"],
         min_length=1,
         max_length=16,
-        description="Where ssh (22) and the Docker API (2376, TLS) are allowed from.",
+        description="Where ssh and the Docker API (2376, TLS) of managers are allowed from; workers' ssh is open to managers only.",
         json_schema_extra={LIST_TYPE: "set"},
     )
     published_ports: list[Annotated[str, Field(max_length=15, pattern=r"^(tcp|udp)/[0-9]{1,5}(-[0-9]{1,5})?$")]] = Field(
@@ -63,5 +63,5 @@ class SecurityGroupsSpec(ApiModel):
 
     model_config = ConfigDict(json_schema_extra=schema_extra(cel("!(has(self.managed) && has(self.existing))", "must not set both `managed` and `existing`")))
 
-    managed: ManagedSecurityGroup | None = Field(default=None, description="Make a security group for this cluster.")
+    managed: ManagedSecurityGroup | None = Field(default=None, description="Make security groups for this cluster.")
     existing: list[ResourceRef] | None = Field(default=None, min_length=1, max_length=8, description="Use groups that exist; they must allow what swarm needs.")

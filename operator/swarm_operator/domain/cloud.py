@@ -60,6 +60,7 @@ class Port:
     device_owner: str
     fixed_ips: tuple[str, ...]
     description: str = ""
+    security_group_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,14 @@ class FloatingIP:
 
 @dataclass(frozen=True)
 class SecurityRule:
-    """One ingress rule, IPv4. `remote_cidr` None and `remote_self` True: from members of the same group. Ports None: all."""
+    """One ingress rule, IPv4. Its source: `remote_cidr`, or the members of the same group (`remote_self`) or of another (`remote_group_id`), or anybody. Ports None: all."""
 
     protocol: str
     port_min: int | None
     port_max: int | None
     remote_cidr: str | None = None
     remote_self: bool = False
+    remote_group_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,9 @@ class Cloud(Protocol):
     def create_port(self, request: PortRequest) -> str:
         """A port with one fixed address; the id."""
 
+    def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
+        """Replace the security groups of a port."""
+
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP: ...
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None: ...
     def delete_floating_ip(self, floating_ip_id: str) -> None: ...

@@ -11,9 +11,9 @@ from swarm_operator.api.cluster_status import MachinePhase, MachineStatus, Swarm
 from swarm_operator.api.conditions import Condition
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, OwnedNetworking, Port, Router, SecurityGroup, Server, ServerGroup, Subnet
-from swarm_operator.domain.cluster.infrastructure import wanted_rules
 from swarm_operator.domain.cluster.machines import pools
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.cluster.security_groups import PARTS, wanted_rules
 from swarm_operator.domain.cluster.server_groups import NOVA_POLICIES, policy_of
 from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.facts import Known
@@ -116,19 +116,33 @@ def status(*records: MachineStatus, quorate_for: float = 1000, **changes: Any) -
     return SwarmClusterStatus(nodes=list(records), conditions=[quorate], swarm_id="swarm").model_copy(update=changes)
 
 
+def member_of(machine: MachineId) -> tuple[str, ...]:
+    """Ids of the security groups of a machine's port."""
+    return ("grp", "grp-m") if machine.role == "Manager" else ("grp",)
+
+
 def networking(of: SwarmClusterSpec, *holders: MachineId) -> OwnedNetworking:
     """Complete, with a port for each slot of the spec and a floating IP for each holder."""
     slots = [MachineId(role, pool, slot, 1) for role, pool, replicas in pools(of) for slot in range(replicas)]
-    rules = {f"rule-{n}": rule for n, rule in enumerate(wanted_rules(of))}
+    ids: dict[str | None, str] = {"members": "grp", "managers": "grp-m"}
+    groups = tuple(
+        SecurityGroup(
+            ids[role],
+            "g",
+            description(UID, "demo", PARTS[role]),
+            {f"{role}-{n}": replace(rule, remote_group_id=ids.get(rule.remote_group_id)) for n, rule in enumerate(rules)},
+        )
+        for role, rules in wanted_rules(of).items()
+    )
     return OwnedNetworking(
         networks=(Network("net", "n", description(UID, "demo", "network")),),
         subnets=(Subnet("sub", "s", description(UID, "demo", "subnet"), "net", "10.20.0.0/24"),),
         routers=(Router("rtr", "r", description(UID, "demo", "router"), "ext", ("sub",)),),
-        security_groups=(SecurityGroup("grp", "g", description(UID, "demo", "security-group"), rules),),
+        security_groups=groups,
         floating_ips=tuple(
             FloatingIP(f"fip-{n}", f"198.51.100.{n}", port_id(m), description(UID, "demo", floating_ip_part(m.slot_uid(UID)))) for n, m in enumerate(holders)
         ),
-        ports=tuple(Port(port_id(m), "net", "", "", (address_of(m),), description(UID, "demo", port_part(m.slot_uid(UID)))) for m in slots),
+        ports=tuple(Port(port_id(m), "net", "", "", (address_of(m),), description(UID, "demo", port_part(m.slot_uid(UID))), member_of(m)) for m in slots),
     )
 
 

@@ -12,11 +12,10 @@ from swarm_operator.domain.cloud import OwnedNetworking, Port
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
-from swarm_operator.domain.cluster.infrastructure import normal, wanted_rules
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED, MachineId
 from swarm_operator.domain.quorum import is_quorate, majority, survives, tolerance
-from unit.cluster.builders import MANAGER, NOW, UID, ago, networking, node, observation, record, server, spec, status, worker
+from unit.cluster.builders import MANAGER, NOW, UID, ago, node, observation, record, server, spec, status, worker
 from unit.cluster.test_decide_creation import kinds, ready_of
 
 ALL = [MANAGER, worker(0), worker(1)]
@@ -172,7 +171,7 @@ def test_deletion_goes_stage_by_stage() -> None:
     assert kinds(plan) == [
         *["DeleteInfrastructure"] * 4,
         "RemoveRouterInterface",
-        *["DeleteInfrastructure"] * 4,
+        *["DeleteInfrastructure"] * 5,
         "DeleteKeyPair",
         *["DeleteInfrastructure"] * 2,
     ]
@@ -182,7 +181,7 @@ def test_deletion_goes_stage_by_stage() -> None:
         "router",
         "subnet",
         "network",
-        "security-group",
+        *["security-group"] * 2,
         *["server-group"] * 2,
     ]
     done = replace(empty, networking=Known(OwnedNetworking()), keypair=Known(None), server_groups=Known(()))
@@ -207,24 +206,6 @@ def test_deletion_waits_for_what_it_does_not_know() -> None:
     plan = decide(wanted, status(), ported, NOW)
     assert not any(isinstance(x, s.DeleteInfrastructure) and x.kind in ("network", "subnet") for x in plan.steps)
     assert next(v.message for v in plan.verdicts if v.type == "DeletionBlocked").count("someone") == 1
-
-
-def test_rules_are_completed_and_strangers_removed() -> None:
-    wanted = spec(securityGroups={"managed": {"operatorCidrs": ["192.0.2.7/24"], "publishedPorts": ["tcp/80", "udp/3000-3010"]}}, swarm={"dataPathPort": 7777})
-    rules = {(r.protocol, r.port_min, r.port_max, r.remote_cidr, r.remote_self) for r in wanted_rules(wanted)}
-    assert {
-        ("udp", 7777, 7777, None, True),
-        ("esp", None, None, None, True),
-        ("tcp", 2376, 2376, "192.0.2.0/24", False),
-        ("udp", 3000, 3010, "0.0.0.0/0", False),
-    } <= rules
-    assert not any(low == 2377 and not own for _, low, _, _, own in rules), "cluster management is for members only"
-    alone = spec(workerPools=[])
-    seen = observation(alone, [server(MANAGER)], [node(MANAGER)], networking=Known(networking(alone, MANAGER)))
-    plan = decide(wanted.model_copy(update={"worker_pools": []}), status(record(MANAGER)), seen, NOW)
-    assert {type(x) for x in plan.steps} == {s.AddRule, s.RemoveRule}
-    stranger = next(x.evidence.value[1] for x in plan.steps if isinstance(x, s.RemoveRule))
-    assert normal(stranger) not in set(wanted_rules(wanted))
 
 
 def test_faults_and_back_off() -> None:

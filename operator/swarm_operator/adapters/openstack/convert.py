@@ -102,6 +102,7 @@ def port(item: Json) -> Port:
         device_owner=item.get("device_owner") or "",
         fixed_ips=tuple(address["ip_address"] for address in item.get("fixed_ips") or ()),
         description=item.get("description") or "",
+        security_group_ids=tuple(item.get("security_groups") or ()),
     )
 
 
@@ -142,6 +143,7 @@ def security_rule(item: Json, group_id: str) -> SecurityRule:
         port_max=item.get("port_range_max"),
         remote_cidr=str(ipaddress.ip_network(prefix, strict=False)) if prefix else None,
         remote_self=item.get("remote_group_id") == group_id,
+        remote_group_id=other if (other := item.get("remote_group_id")) != group_id else None,
     )
 
 
@@ -157,6 +159,8 @@ def rule_request(group_id: str, rule: SecurityRule) -> Json:
     }
     if rule.remote_self:
         body["remote_group_id"] = group_id
+    elif rule.remote_group_id is not None:
+        body["remote_group_id"] = rule.remote_group_id
     elif rule.remote_cidr is not None:
         body["remote_ip_prefix"] = str(ipaddress.ip_network(rule.remote_cidr, strict=False))
     return body

@@ -150,6 +150,19 @@ class NetworkCalls:
             fields["fixed_ips"] = [{"subnet_id": request.subnet_id}]
         return self._create("ports", "port", fields)
 
+    def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
+        """Replace the security groups of a port, in use or not."""
+        self._api.call(
+            "network",
+            "PUT",
+            f"/ports/{port_id}",
+            operation="network.port.update",
+            what=f"set the security groups of port {port_id}",
+            effect=Effect.WRITE,
+            json={"port": {"security_groups": list(security_group_ids)}},
+        )
+        self._project.invalidate()
+
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
         """A new address, bound to the port where one is given."""
         fields: Json = {"floating_network_id": external_network_id, "description": description}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import Final
 
 from swarm_operator.api.cluster_status import OrphanKind
 from swarm_operator.api.reasons import Reason
@@ -13,12 +15,16 @@ from swarm_operator.controllers.cluster_facts import SSH_PRIVATE, SSH_PUBLIC, ss
 from swarm_operator.controllers.cluster_quota import SERVER_GROUP_NEEDS, check_quota, note_taken
 from swarm_operator.controllers.perform.registry import described, known_id, made_infrastructure, performs
 from swarm_operator.domain.cluster import steps as s
+from swarm_operator.domain.cluster.security_groups import PARTS, groups_of
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import (
     keypair_name,
     object_name,
 )
 from swarm_operator.ports.compute import Cloud
+
+_GROUP_FACTS: Final = {"members": "security_group_ids", "managers": "manager_security_group_ids"}
+"""By role of the group, the field of status.infrastructure."""
 
 
 @performs(
@@ -29,6 +35,7 @@ from swarm_operator.ports.compute import Cloud
     s.AddRouterInterface,
     s.CreateSecurityGroup,
     s.AddRule,
+    s.JoinGroups,
     s.CreateServerGroup,
     s.EnsureKeyPair,
 )
@@ -48,11 +55,16 @@ def _infrastructure(action: Action, step: s.Step) -> None:
             made_infrastructure(action, "router", made, router_id=made)
         case s.AddRouterInterface():
             action.cloud.add_router_interface(known_id(facts.router_id, "router"), known_id(facts.subnet_id, "subnet"))
-        case s.CreateSecurityGroup():
-            made = action.cloud.create_security_group(name, described(action, "security-group"))
-            made_infrastructure(action, "security group", made, security_group_ids=[made])
-        case s.AddRule(rule):
-            action.cloud.create_security_rule(known_id(next(iter(facts.security_group_ids), None), "security group"), rule)
+        case s.CreateSecurityGroup(role):
+            called = name if role == "members" else f"{name}-{role}"
+            made = action.cloud.create_security_group(called, described(action, PARTS[role]))
+            made_infrastructure(action, "security group", made, **{_GROUP_FACTS[role]: [made]})
+        case s.AddRule(rule, role):
+            other = None if rule.remote_group_id is None else _group(action, rule.remote_group_id)
+            action.cloud.create_security_rule(_group(action, role), dataclasses.replace(rule, remote_group_id=other))
+        case s.JoinGroups(evidence, role):
+            port = evidence.value
+            action.cloud.set_port_security_groups(port.id, tuple(dict.fromkeys((*port.security_group_ids, *groups_of(facts, role)))))
         case s.CreateServerGroup(pool, group, policy):
             check_quota(action, f"server group {group}", SERVER_GROUP_NEEDS)
             made = action.cloud.create_server_group(group, policy)
@@ -90,6 +102,12 @@ def _remove(action: Action, step: s.Step) -> None:
             action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")
         case _:
             raise AssertionError(f"no way to perform {step}")
+
+
+def _group(action: Action, role: str) -> str:
+    """Id of the group of a role."""
+    ids: list[str] = getattr(action.status.infrastructure, _GROUP_FACTS[role])
+    return known_id(next(iter(ids), None), f"security group of the {role}")
 
 
 def _way(cloud: Cloud, kind: OrphanKind | s.InfrastructureKind) -> Callable[[str], None]:

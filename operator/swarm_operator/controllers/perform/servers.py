@@ -17,6 +17,7 @@ from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.cluster.observation import MachineReferences
+from swarm_operator.domain.cluster.security_groups import groups_of
 from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import (
@@ -70,7 +71,7 @@ def _create_port(action: Action, machine: MachineId) -> None:
         network_id=known_id(facts.network_id, "network"),
         # Which subnet of somebody else's network is the spec's to say, or Neutron's.
         subnet_id=known_id(facts.subnet_id, "subnet") if action.spec.network.existing is None else facts.subnet_id,
-        security_group_ids=tuple(facts.security_group_ids),
+        security_group_ids=groups_of(facts, machine.role),
     )
     check_quota(action, f"port for {name}", PORT_NEEDS)
     made = action.cloud.create_port(request)
@@ -92,7 +93,7 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         image_id=step.image_id,
         network_id=known_id(facts.network_id, "network"),
         key_name=known_id(facts.key_name, "key pair"),
-        security_groups=tuple(facts.security_group_ids),
+        security_groups=groups_of(facts, machine.role),
         metadata=metadata,
         user_data=user_data,
         config_drive=template.config_drive,

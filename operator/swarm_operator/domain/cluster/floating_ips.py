@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.domain.cloud import FloatingIP, OwnedNetworking
-from swarm_operator.domain.cluster.infrastructure import owned
 from swarm_operator.domain.cluster.machine_ports import own_port
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.owned import owned
 from swarm_operator.domain.cluster.steps import DeleteInfrastructure, EnsureFloatingIP, Step
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import FLOATING_IP_PART, MachineId, floating_ip_part, part_of

@@ -19,6 +19,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Network, OwnedNetworking, Router, SecurityGroup, Subnet
 from swarm_operator.domain.cluster.images import serves_nothing
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.security_groups import PARTS
 from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.cluster.volumes import in_service
@@ -79,9 +80,10 @@ def _whole(spec: SwarmClusterSpec, status: SwarmClusterStatus, uid: str, network
     """Of the objects that a cluster has one of: those of another part, and those that the spec takes from elsewhere. What status says is in use never counts."""
     used = status.infrastructure
     adopted, groups = spec.network.existing is not None, spec.security_groups.existing is not None
-    in_use = {used.network_id, used.subnet_id, used.router_id, *used.security_group_ids}
+    in_use = {used.network_id, used.subnet_id, used.router_id, *used.security_group_ids, *used.manager_security_group_ids}
     in_use |= {s.id for s in networking.subnets if s.network_id in in_use and part_of(s.description, uid) == "subnet"}
     in_use |= {r.id for r in networking.routers if set(r.subnet_ids) & in_use}
+    parts = {"security-group": tuple(PARTS.values())}
     listings: tuple[tuple[OrphanKind, bool, Sequence[Network | Subnet | Router | SecurityGroup]], ...] = (
         ("network", adopted, networking.networks),
         ("subnet", adopted, networking.subnets),
@@ -92,7 +94,7 @@ def _whole(spec: SwarmClusterSpec, status: SwarmClusterStatus, uid: str, network
         (kind, item.id, item.name)
         for kind, elsewhere, items in listings
         for item in items
-        if (elsewhere or part_of(item.description, uid) != kind) and item.id not in in_use
+        if (elsewhere or part_of(item.description, uid) not in parts.get(kind, (kind,))) and item.id not in in_use
     ]
 
 

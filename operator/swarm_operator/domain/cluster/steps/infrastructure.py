@@ -8,10 +8,13 @@ from typing import ClassVar, Literal
 from swarm_operator.api.cluster_status import OrphanKind
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import SecurityRule
+from swarm_operator.domain.cloud import Port, SecurityRule
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import Role
 
+GroupRole = Literal["members", "managers"]
+"""The two managed security groups: that of all machines, and that which managers have besides."""
 InfrastructureKind = Literal["floating-ip", "router", "port", "subnet", "network", "security-group", "volume", "image", "server-group"]
 
 
@@ -51,15 +54,28 @@ class AddRouterInterface(Step):
 class CreateSecurityGroup(Step):
     """An empty group; its rules follow as steps of their own."""
 
+    group: GroupRole = "members"
+
 
 @dataclass(frozen=True)
 class AddRule(Step):
+    """To one of the cluster's groups. A `remote_group_id` is the role of the other group, which may have no id yet."""
+
     rule: SecurityRule
+    group: GroupRole = "members"
 
 
 @dataclass(frozen=True)
 class RemoveRule(Step):
     evidence: Known[tuple[str, SecurityRule]]
+
+
+@dataclass(frozen=True)
+class JoinGroups(Step):
+    """The groups of status.infrastructure for a role, on a port that lacks one of them; further groups on it stay."""
+
+    evidence: Known[Port]
+    role: Role
 
 
 @dataclass(frozen=True)
