@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -123,7 +124,7 @@ def shell(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> I
 
 
 class Cable:
-    """A TCP relay to the API server that can be cut: open connections break, new ones are refused."""
+    """A TCP relay to the API server that can be cut (open connections break, new ones are refused) or frozen (open connections fall silent, new ones work)."""
 
     def __init__(self, kubeconfig: str, directory: Path) -> None:
         config = yaml.safe_load(Path(kubeconfig).read_text())
@@ -136,6 +137,7 @@ class Cable:
         self.kubeconfig = directory / "kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(config))
         self.sockets: list[socket.socket] = []
+        self.silent: set[socket.socket] = set()
         self.mend(self.listener)
 
     def mend(self, listener: socket.socket | None = None) -> None:
@@ -151,6 +153,10 @@ class Cable:
                 end.shutdown(socket.SHUT_RDWR)
         self.sockets.clear()
 
+    def freeze(self) -> None:
+        """As when a firewall forgets its connections: nothing comes through any more, and nobody says so."""
+        self.silent |= set(self.sockets)
+
     def accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -163,7 +169,8 @@ class Cable:
     def pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                sink.sendall(data)
+                if source not in self.silent:
+                    sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
 
@@ -271,6 +278,32 @@ def test_an_outage_of_the_api_server_is_outlived(api: KubernetesApi, ns: str, la
         cable.mend()
         create_service(api, ns, "after")
         shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/meanwhile") >= 1 and shell.reconciles(f"SwarmService/{ns}/after") >= 1, 40)
+        assert shell.terminate()[0] == 0
+    finally:
+        if shell.process.poll() is None:
+            shell.process.kill()
+            shell.process.wait(10)
+        cable.cut()
+
+
+def test_connections_that_fall_silent_are_given_up_and_made_anew(api: KubernetesApi, ns: str, lab_kubeconfig: str, tmp_path: Path) -> None:
+    """The server's bookmarks come each minute or so; a watch on which nothing at all comes for 70 s is opened again, in the same process and long before the next list."""
+    cable = Cable(lab_kubeconfig, tmp_path)
+    shell = Shell(str(cable.kubeconfig), ns, tmp_path / "out")
+    try:
+        shell.wait(lambda: ready(shell))
+        create_service(api, ns, "before")
+        shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/before") >= 1)
+        cable.freeze()
+        began = time.monotonic()
+        create_service(api, ns, "unseen")
+        shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/unseen") >= 1, 100)
+        seconds = time.monotonic() - began
+        print(f"silent connections: the object was seen after {seconds:.0f} s")
+        assert seconds > 5, "it was not seen by the silent watch"
+        assert re.search(r"^swarm_operator_watch_silent_total [1-9]", metrics(shell), re.MULTILINE)
+        create_service(api, ns, "after")
+        shell.wait(lambda: shell.reconciles(f"SwarmService/{ns}/after") >= 1, 5)
         assert shell.terminate()[0] == 0
     finally:
         if shell.process.poll() is None:

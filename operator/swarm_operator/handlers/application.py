@@ -26,7 +26,7 @@ from swarm_operator.engine.watchdog import WatchOracle
 from swarm_operator.engine.workers import WorkerPool
 from swarm_operator.handlers.settings import Settings
 from swarm_operator.handlers.sharding import only_own
-from swarm_operator.handlers.shell import Shell
+from swarm_operator.handlers.shell import Shell, count_silent_watches
 from swarm_operator.handlers.sweep import Sweep
 from swarm_operator.handlers.watch import ClusterNames, WatchEvents
 from swarm_operator.handlers.wiring import BuildCore, build_core, build_lease, build_objects, leader_identity
@@ -101,6 +101,7 @@ class Application:
         sweep = Sweep(self._objects, settings.namespaces, self._queue, oracle, clusters, self._clock, self._watch_died, states, grace_seconds=grace)
         self._resync = Resync(sweep, settings.resync_seconds, self._clock)
         self._shell = Shell(configuration, settings.namespaces, WatchEvents(self._queue, oracle, clusters, self._metrics, states), self._close_queue)
+        count_silent_watches(self._metrics.watch_silent)
         self._metrics.collect_from(self._queue.figures, self._resync.last_success)
         self._metrics.registry.register(ObjectCollector(states, self._clock.now, self._leads))
         self._server = TelemetryServer(

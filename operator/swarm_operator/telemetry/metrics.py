@@ -58,6 +58,9 @@ class Metrics:
         self._watch_stale = Counter(
             "swarm_operator_watch_stale_total", "Watches found dead: a list saw what no event had brought. The process ends then.", registry=self.registry
         )
+        self._watch_silent = Counter(
+            "swarm_operator_watch_silent_total", "Watches opened anew because nothing, not even a bookmark, came for 70 s.", registry=self.registry
+        )
         self._steps = Counter(
             "swarm_operator_step_total",
             "Steps performed for SwarmClusters, repairs among them, by result (ok, failed: it is tried again).",
@@ -127,6 +130,10 @@ class Metrics:
     def watch_stale(self) -> None:
         """A watch was found dead."""
         self._watch_stale.inc()
+
+    def watch_silent(self) -> None:
+        """A watch fell silent and is opened anew."""
+        self._watch_silent.inc()
 
     def collect_from(self, figures: Callable[[], QueueFigures], last_resync: Callable[[], float | None]) -> None:
         """Read the queue's figures and the time of the last resync at each scrape. To be called once."""

@@ -13,7 +13,7 @@ from swarm_operator.__main__ import execute
 from swarm_operator.cli.crds import print_crds
 from swarm_operator.handlers import settings as flags
 from swarm_operator.handlers.settings import Settings
-from swarm_operator.handlers.shell import Shell, settings
+from swarm_operator.handlers.shell import Shell, SilentWatches, count_silent_watches, settings
 
 
 def test_kopf_writes_nothing() -> None:
@@ -43,6 +43,34 @@ def test_flags_come_before_variables_and_those_before_defaults() -> None:
     assert parse([], {"SWARM_OPERATOR_NAMESPACES": "x, y", "SWARM_OPERATOR_WORKERS": "9"}).workers == 9
     assert parse([], {"SWARM_OPERATOR_NAMESPACES": "x, y"}).namespaces == ("x", "y")
     assert parse(["-A"], {"SWARM_OPERATOR_NAMESPACES": "x"}).namespaces == ()
+
+
+def test_watches_that_fell_silent_are_counted_and_no_debug_line_more_is_written() -> None:
+    import logging
+
+    counted: list[int] = []
+    written: list[str] = []
+    root, logger = logging.getLogger(), logging.getLogger(SilentWatches.LOGGER)
+    handler = logging.Handler()
+    handler.emit = lambda record: written.append(record.getMessage())  # type: ignore[method-assign]
+    before = root.level, logger.level, logger.filters[:]
+    root.addHandler(handler)
+    try:
+        root.setLevel("INFO")
+        count_silent_watches(lambda: counted.append(0))
+        count_silent_watches(lambda: counted.append(1))
+        logger.debug("Watch-stream for x is inactive, reconnecting.")
+        logger.debug("Starting the watch-stream for x")
+        logger.warning("odd")
+        assert (counted, written) == ([1], ["odd"])
+        root.setLevel("DEBUG")
+        logger.debug("Watch-stream for y is inactive, reconnecting.")
+        assert (counted, written[1:]) == ([1, 1], ["Watch-stream for y is inactive, reconnecting."])
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        logger.setLevel(before[1])
+        logger.filters[:] = before[2]
 
 
 def test_an_empty_list_means_all_only_where_olm_says_so() -> None:
