@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from swarm_operator.api.cluster_status import MachinePhase
-from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS
+from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS, STACK_CONDITIONS
 from swarm_operator.telemetry.reference import described
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,21 +86,21 @@ def test_promtool_parses_every_expression_of_the_dashboard(promtool: str, tmp_pa
 
 @pytest.mark.parametrize(("where", "expression"), expressions())
 def test_every_metric_and_label_named_exists(where: str, expression: str) -> None:
-    names = re.findall(r"\bswarm(?:_operator|cluster|service)_[a-z_]+", expression)
+    names = re.findall(r"\bswarm(?:_operator|cluster|service|stack)_[a-z_]+", expression)
     assert names, "an expression about nothing of ours"
     assert [name for name in names if name not in KNOWN] == []
     for name, selector in re.findall(r"\b(swarm\w+)\{([^}]*)\}", expression):
         used = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector)
         assert set(used) <= {*KNOWN[name].labels, "job", "instance", "le"}, name
     for value in re.findall(r'condition="(\w+)"', expression):
-        assert value in {c.value for c in (*CLUSTER_CONDITIONS, *SERVICE_CONDITIONS)}
+        assert value in {c.value for c in (*CLUSTER_CONDITIONS, *SERVICE_CONDITIONS, *STACK_CONDITIONS)}
     for value in re.findall(r'phase="(\w+)"', expression):
         assert value in {phase.value for phase in MachinePhase}
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 def test_each_alert_is_complete_and_has_a_runbook_and_a_test(rule: dict[str, Any]) -> None:
-    assert re.fullmatch(r"(Swarm(Operator|Cluster|Service)|OpenStack|Orphaned)[A-Za-z]+", rule["alert"])
+    assert re.fullmatch(r"(Swarm(Operator|Cluster|Service|Stack)|OpenStack|Orphaned)[A-Za-z]+", rule["alert"])
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert "for" in rule
