@@ -112,6 +112,11 @@ def test_replace_and_rotate(alone: Kubectl, plugin: Plugin) -> None:
     assert swarm["rotateCA"] == swarm["rotateUnlockKey"] > first
 
 
+def test_renew(alone: Kubectl, plugin: Plugin) -> None:
+    plugin("renew", "blue")
+    assert alone.get("swarmcluster", "blue")["spec"]["rollout"]["after"].endswith("Z")
+
+
 def test_what_is_not_there_is_one_line(plugin: Plugin) -> None:
     done = plugin("status", "absent", check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "absent" in done.stderr

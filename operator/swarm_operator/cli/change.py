@@ -1,5 +1,5 @@
 """Commands that change an object at the user's word, by a merge patch under field manager `kubectl-swarm`: `pause`, `resume`, `restart`, `rollback`, `adopt`, `replace`,
-`rotate`.
+`renew`, `rotate`.
 
 Nothing is done to a swarm or a cloud from here: the operator carries out what the object then says, within its budgets.
 """
@@ -93,6 +93,15 @@ def replace(context: Context) -> int:
     _annotate(context, chosen, REMEDIATE_ANNOTATION, names)
     done = "is not asked to be replaced any more" if arguments.cancel else "will be replaced when the disruption budget allows it"
     context.out.write(f"machine {name} of cluster {context.namespace}/{chosen} {done}\n")
+    return 0
+
+
+def renew(context: Context) -> int:
+    """Have all machines made anew, as spec.rollout says how."""
+    name = context.cluster(context.arguments.name)["metadata"]["name"]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    context.api.patch("swarmclusters", context.namespace, name, {"spec": {"rollout": {"after": now}}})
+    context.out.write(f"all machines of cluster {context.namespace}/{name} that were made before {now} will be made anew\n")
     return 0
 
 

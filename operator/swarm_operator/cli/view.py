@@ -12,7 +12,10 @@ Json = Mapping[str, Any]
 
 _CODES: Final = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 _NORMAL_TRUE: Final = ("Ready",)
-_SHOWN_WHEN_TRUE: Final = ("Reconciling", "Stalled", "Paused", "DeletionBlocked", "Drifted", "Pinned")
+_SHOWN_WHEN_TRUE: Final = (
+    *("Reconciling", "Stalled", "Paused", "DeletionBlocked", "Drifted", "Pinned"),
+    *("RolloutHalted", "SpreadDegraded", "CredentialsExpiring", "OrphansFound"),
+)
 """Conditions that are worth a line only while they are True."""
 _PHASES: Final = {"Ready": "green", "Down": "red", "Failed": "red"}
 
@@ -48,12 +51,30 @@ def _cluster(cluster: Json, runs: list[list[str]], style: Style, wide: bool) -> 
     facts = [f"managers {_summary(status, 'managers')}", f"workers {_summary(status, 'workers')}"]
     facts += [f"{label} {status[field]}" for label, field in (("engine", "engineVersion"), ("endpoint", "endpoint")) if status.get(field)]
     branches = [["  ".join(facts)], *([line] for line in _conditions(status, style))]
+    branches += [[line] for line in _under_way(status, style)]
     branches += [_machine(machine, style, wide) for machine in sorted(status.get("nodes") or [], key=_machine_order)]
     branches += runs
     orphans = status.get("orphans") or []
     if orphans:
         branches.append([style("yellow", f"{len(orphans)} orphan(s) in the cloud: ") + ", ".join(f"{orphan['kind']} {orphan['id']}" for orphan in orphans[:5])])
     return [head, *_branches(branches, style)]
+
+
+def _under_way(status: Json, style: Style) -> list[str]:
+    """What takes its time and is no condition: a takeover, a rollout, a rotation of the CA, managers without the key in force."""
+    adoption, rollout, authority, lock = (status.get(field) or {} for field in ("adoption", "rollout", "authority", "autolock"))
+    lines = []
+    if adoption.get("state") == "Observing":
+        found = f"{adoption.get('managers', 0)} manager(s), {adoption.get('workers', 0)} worker(s) found"
+        lines.append(f"{style('yellow', 'takeover')} nothing is changed: {adoption.get('message') or found}")
+    if rollout.get("state", "Complete") != "Complete":
+        counts = f"{rollout.get('updated', 0)} machine(s) as declared, {rollout.get('outdated', 0)} not"
+        lines.append(f"{style('yellow', 'rollout')} {rollout['state']}: {counts}  {rollout.get('message', '')}".rstrip())
+    if authority.get("rotating"):
+        lines.append(f"{style('yellow', 'CA is rotated')} {authority.get('nodesRenewed', 0)} of {authority.get('nodesTotal', 0)} nodes have new certificates")
+    if lock.get("unconfirmed"):
+        lines.append(f"{style('yellow', 'unlock key')} not confirmed by {', '.join(lock['unconfirmed'])}")
+    return lines
 
 
 def _machine_order(machine: Json) -> tuple[str, str, int]:
@@ -63,10 +84,16 @@ def _machine_order(machine: Json) -> tuple[str, str, int]:
 def _machine(machine: Json, style: Style, wide: bool) -> list[str]:
     phase = machine["phase"]
     addresses = [machine[field] for field in ("address", "floatingIP") if machine.get(field)]
-    line = f"{machine['role'].lower()} {machine['name']}  {style(_PHASES.get(phase, 'yellow'), phase)}  {' '.join(addresses)}".rstrip()
+    outdated = style("yellow", "outdated") if machine.get("upToDate") is False else ""
+    parts = (f"{machine['role'].lower()} {machine['name']}", style(_PHASES.get(phase, "yellow"), phase), " ".join(addresses), outdated)
+    line = "  ".join(part for part in parts if part)
     lines = [line]
     if wide:
-        ids = [f"{label} {machine[field]}" for label, field in (("server", "serverID"), ("node", "nodeID"), ("engine", "engineVersion")) if machine.get(field)]
+        ids = [
+            f"{label} {machine[field]}"
+            for label, field in (("server", "serverID"), ("node", "nodeID"), ("engine", "engineVersion"), ("zone", "availabilityZone"))
+            if machine.get(field)
+        ]
         lines.append(style("dim", "  ".join([*ids, f"since {machine['phaseSince']}"])))
     repair = machine.get("remediation")
     if repair:

@@ -154,3 +154,11 @@ def test_adopt_is_for_services_that_have_none_yet() -> None:
     assert api.writes == [("swarmservices", "lost", {"spec": {"adoptionPolicy": "IfUnowned"}})]
     with pytest.raises(ExternalError, match="already"):
         run("adopt", "web", api=api)
+
+
+def test_renew_names_the_time_before_which_machines_were_made() -> None:
+    api = FakeApi()
+    run("renew", "main", api=api)
+    ((plural, name, body),) = api.writes
+    assert (plural, name) == ("swarmclusters", "main") and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body["spec"]["rollout"]["after"])
+    assert set(body["spec"]) == {"rollout"} and set(body["spec"]["rollout"]) == {"after"}

@@ -36,7 +36,7 @@ def offered(*words: str, asked: list[argparse.Namespace] | None = None) -> tuple
 
 
 def test_commands_are_offered_with_what_they_do() -> None:
-    assert offered("re") == (["report", "resume", "restart", "replace"], NO_FILES)
+    assert offered("re") == (["report", "resume", "restart", "replace", "renew"], NO_FILES)
     candidates, _ = complete(parser(), ["top"], lambda arguments: (Names(), ""), list)
     assert candidates == ["top\tmachines with their tasks and what these have reserved"]
     assert len(offered("")[0]) > 15
@@ -125,5 +125,5 @@ def test_bash_offers_what_we_print(scripts: Path) -> None:
         code = f'source <(kubectl-swarm completion bash); COMP_WORDS=(kubectl-swarm {line}); COMP_CWORD={len(words)}; _kubectl_swarm; printf "%s\\n" "${{COMPREPLY[@]}}"'
         return subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
-    assert asked("re") == ["report", "resume", "restart", "replace"]
+    assert asked("re") == ["report", "resume", "restart", "replace", "renew"]
     assert asked("status", "-o", "") == ["tree", "wide", "json", "yaml"]

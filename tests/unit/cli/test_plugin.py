@@ -48,6 +48,30 @@ def test_status_is_a_tree() -> None:
     assert run("status") == GOLDEN
 
 
+def test_what_takes_its_time_has_a_line_and_outdated_machines_a_word() -> None:
+    nodes = [{**node, "upToDate": node["role"] == "Manager", "availabilityZone": "az1"} for node in CLUSTER["status"]["nodes"]]
+    busy = with_status(
+        nodes=nodes,
+        adoption={"state": "Observing", "managers": 1, "workers": 2},
+        rollout={"state": "Rolling", "updated": 1, "outdated": 1, "message": "main-workers-0: image"},
+        authority={"rotating": True, "nodesRenewed": 1, "nodesTotal": 2},
+        autolock={"unconfirmed": ["m-0"]},
+        conditions=[condition("RolloutHalted", "True", "ServerFailed", "w-1 failed"), condition("Ready", "True", "Reconciled")],
+    )
+    lines = run("status", "main", "-o", "wide", api=FakeApi(busy)).splitlines()
+    assert lines[2:7] == [
+        "├─ RolloutHalted ServerFailed: w-1 failed",
+        "├─ takeover nothing is changed: 1 manager(s), 2 worker(s) found",
+        "├─ rollout Rolling: 1 machine(s) as declared, 1 not  main-workers-0: image",
+        "├─ CA is rotated 1 of 2 nodes have new certificates",
+        "├─ unlock key not confirmed by m-0",
+    ]
+    assert "├─ manager m-0  Ready  10.0.0.2 192.0.2.10" in lines and "└─ worker w-0  Down  10.0.0.3  outdated" in lines
+    assert sum("zone az1" in line for line in lines) == 2
+    still = with_status(adoption={"state": "Adopted"}, rollout={"state": "Complete"}, authority={"rotating": False}, autolock={"enabled": True})
+    assert run("status", "main", api=FakeApi(still)) == run("status", "main", api=FakeApi(CLUSTER))
+
+
 def test_stacks_stand_before_the_services_of_their_cluster() -> None:
     lines = run("status", "main", api=FakeApi(CLUSTER, SERVICE, STACK)).splitlines()
     at = lines.index("├─ stack blog  not ready: ServicesNotReady  services 1/2")
@@ -194,7 +218,7 @@ def test_a_failure_is_one_line_and_a_status(tmp_path: Path, capsys: pytest.Captu
 
 def test_each_command_has_its_function() -> None:
     verbs = next(action for action in parser()._actions if action.dest == "verb").choices
-    assert verbs is not None and len(verbs) >= 21  # type: ignore[arg-type]
+    assert verbs is not None and len(verbs) >= 23  # type: ignore[arg-type]
     for name, verb in verbs.items():  # type: ignore[attr-defined]
         module, _, function = verb.get_default("run").__qualname__.partition(".")
         if module != "_print_completion":
