@@ -25,12 +25,12 @@ def planner(world: World) -> Planner:
 
 
 def live(world: World, until: str, limit: int = 200) -> list[str]:
-    """Reconcile with a new process each time until `until` (an attribute of the world, or `gone`) holds; every plan before must be what was then done. The steps, in words."""
+    """Reconcile with a new process each time until `until` holds (see `_reached`); every plan before must be what was then done. The steps, in words."""
     said: list[str] = []
     for _ in range(limit):
         world.tick()
         resource = world.resource
-        if resource is None if until == "gone" else getattr(world, until):
+        if _reached(world, until):
             return said
         assert resource is not None
         before = world.external_writes()
@@ -55,6 +55,14 @@ def live(world: World, until: str, limit: int = 200) -> list[str]:
     raise AssertionError(f"not {until} in {limit} reconciles; last: {said[-5:]}")
 
 
+def _reached(world: World, until: str) -> bool:
+    if world.resource is None or until == "gone":
+        return world.resource is None
+    if until == "rolled":
+        return world.ready and world.status.rollout.state == "Complete" and len(world.cloud.servers) == len(world.status.nodes) == len(world.swarm.nodes)
+    return not world.ready if until == "worse" else world.ready
+
+
 def test_the_plan_is_what_is_done_from_creation_to_deletion() -> None:
     world = World()
     said = live(world, "ready")
@@ -69,6 +77,22 @@ def test_the_plan_is_what_is_done_from_creation_to_deletion() -> None:
     world.annotate({})
     world.delete()
     assert "RemoveFinalizer" in [text.split()[0] for text in live(world, "gone")]
+
+
+def test_the_plan_is_what_is_done_while_machines_fail_and_are_rolled() -> None:
+    world = World({"healthCheck": {"nodeDownGraceSeconds": 10}})
+    live(world, "ready")
+    world.kill(world.server("demo-web-0").id)
+    world.clock.advance(60)
+    world.tick()
+    said = live(world, "worse") + live(world, "ready")
+    assert any(text.startswith("Repair demo-web-0 ") for text in said)
+    world.edit(workerPools=[{"name": "web", "replicas": 1, "machine": {"image": {"name": "trixie"}}}])
+    said = live(world, "rolled")
+    assert any(text.startswith("CreateServer demo-web-0-2 ") for text in said) and any(text.startswith("DrainNode demo-web-0") for text in said)
+    assert said.index(next(t for t in said if t.startswith("CreateServer demo-web-0-2 "))) < said.index(
+        next(t for t in said if t.startswith("DeleteServer demo-web-0"))
+    )
 
 
 def test_no_secret_is_in_the_words_of_a_plan() -> None:
