@@ -198,7 +198,7 @@ def test_crash_at_every_call(name: str, lose_status: bool) -> None:
         else:
             nodes = sorted(n.hostname for n in world.swarm.nodes.values())
             assert nodes == world.servers, point
-            assert len(world.cloud.networks) == len(world.cloud.routers) == len(world.cloud.groups) == len(world.cloud.floating_ips) == 1, point
+            assert len(world.cloud.networks) == len(world.cloud.routers) == len(world.cloud.floating_ips) == 1 and len(world.cloud.groups) == 2, point
 
 
 @pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
@@ -298,8 +298,8 @@ def test_lost_answers_make_no_second_object(call: str) -> None:
     assert world.faults.lose_answer_of is None, "the fault was met"
     assert world.servers == ["demo-manager-0", "demo-web-0"]
     assert world.cloud.created_servers == 3
-    assert len(world.cloud.networks) == len(world.cloud.subnets) == len(world.cloud.routers) == len(world.cloud.groups) == len(world.cloud.floating_ips) == 1
-    assert len({tuple(sorted(g.rules.values(), key=repr)) for g in world.cloud.groups.values()}) == 1
+    assert len(world.cloud.networks) == len(world.cloud.subnets) == len(world.cloud.routers) == len(world.cloud.floating_ips) == 1
+    assert len(world.cloud.groups) == 2 and len({tuple(sorted(g.rules.values(), key=repr)) for g in world.cloud.groups.values()}) == 2
     world.delete()
     drive(world, lambda: world.resource is None, controller)
     assert world.cloud.leftovers() == []
