@@ -54,7 +54,7 @@ def test_the_validators_find_nothing(bundle: Path) -> None:
 
 
 @needs_judge
-@pytest.mark.parametrize("broken", ["an owned kind without its CRD", "an unknown capability", "no example", "no install mode"])
+@pytest.mark.parametrize("broken", ["an owned kind without its CRD", "an unknown capability", "no example", "no install mode", "an unknown field"])
 def test_the_validators_find_what_is_wrong(bundle: Path, broken: str) -> None:
     changed = csv(bundle)
     match broken:
@@ -66,6 +66,8 @@ def test_the_validators_find_what_is_wrong(bundle: Path, broken: str) -> None:
             changed["metadata"]["annotations"]["alm-examples"] = "[]"
         case "no install mode":
             changed["spec"]["installModes"] = []
+        case "an unknown field":
+            changed["spec"]["install"]["spec"]["deployments"][0]["lables"] = {}
     (bundle / CSV).write_text(yaml.safe_dump(changed))
     assert findings(bundle)
 
