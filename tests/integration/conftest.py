@@ -67,7 +67,9 @@ def crds(lab_env: dict[str, str]) -> None:
     """Our custom resource definitions, established."""
     kubectl = Kubectl(lab_env, "default")
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/swarmclusters.swarmops.io", "crd/swarmservices.swarmops.io")
+    kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", "crd/swarmclusters.swarmops.io", "crd/swarmservices.swarmops.io", "crd/swarmstacks.swarmops.io"
+    )
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def operator(lab_env: dict[str, str], kubectl: Kubectl, before: dict[str, int], 
     with Operator(lab_env, kubectl.namespace, log) as running:
         print(f"operator log: {log}")
         yield running
-        kubectl("delete", "swarmservices,swarmclusters", "--all", "--wait=true", "--timeout=180s", timeout=200)
+        kubectl("delete", "swarmstacks,swarmservices,swarmclusters", "--all", "--wait=true", "--timeout=180s", timeout=200)
 
 
 @pytest.fixture(scope="session")

@@ -312,6 +312,26 @@ def test_deletion_takes_services_first_and_networks_last(ready: World) -> None:
     assert kinds == ["remove_service", "remove_service", "remove_network", "remove_network"]
 
 
+def test_deletion_asks_the_swarm_anew_what_uses_a_network(ready: World) -> None:
+    """The services at hand may be those of a moment ago."""
+    ready.swarm.services.clear()
+    for key in [key for key in ready.objects.resources if key.kind == "SwarmService"]:
+        del ready.objects.resources[key]
+    ready.delete()
+    ready.stacks.reconcile(SHOP)
+    assert SHOP not in ready.objects.resources and ready.networks() == set()
+    assert "Retained" not in {reason for reason, _, _ in ready.objects.events}
+
+
+def test_a_fresh_process_does_not_take_a_network_for_unused_before_it_has_asked(ready: World) -> None:
+    ready.edit(compose=WITHOUT_AGENT_AND_FRONT)
+    ready.settle()
+    assert "shop_front" in ready.networks(), "the way back of shop_web leads through it"
+    ready.start()
+    ready.stacks.reconcile(SHOP)
+    assert "shop_front" in ready.networks()
+
+
 def test_deletion_waits_for_tasks_that_end_and_for_a_cluster_that_is_away(ready: World) -> None:
     ready.swarm.busy_networks = {network.id for network in ready.swarm.networks}
     ready.delete()

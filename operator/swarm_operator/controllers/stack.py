@@ -194,7 +194,7 @@ class StackController:
                 return None, Unknown(Reason.CLUSTER_NOT_FOUND, f"there is no SwarmCluster {cluster.name!r} in namespace {cluster.namespace!r}")
             return None, Unknown(Reason.CLUSTER_NOT_READY, f"SwarmCluster {cluster.name!r} has no reachable manager yet")
         try:
-            return session, Known(swarm_of(session, {network.name for network in converted.networks}))
+            return session, Known(swarm_of(session, {network.name for network in converted.networks}, resource.uid))
         except ExternalError as error:
             if error.system != "docker":
                 raise

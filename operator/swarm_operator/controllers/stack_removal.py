@@ -12,11 +12,11 @@ from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.parse import SpecError, parse_stack, parse_stack_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
-from swarm_operator.controllers.stack_networks import remove_network, swarm_of
+from swarm_operator.controllers.stack_networks import fresh_swarm, remove_network
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.service.status import no, yes
-from swarm_operator.domain.stack.decide import Swarm, ours
+from swarm_operator.domain.stack.decide import ours
 from swarm_operator.domain.stack.status import Findings, document
 from swarm_operator.engine.clock import Clock
 from swarm_operator.engine.outcome import After, Done, Outcome, Retry
@@ -75,8 +75,7 @@ class StackRemoval:
             return self._blocked(resource, Reason.DELETION_BLOCKED, error.message, error)
 
     def _remove(self, resource: Resource, session: ClusterSession) -> Outcome:
-        session.forget_view()  # absence is to be believed from a fresh read only
-        swarm: Swarm = swarm_of(session, set())
+        swarm = fresh_swarm(session)
         left = []
         for network in ours(resource.uid, Known(swarm)):
             if network.id in swarm.used:

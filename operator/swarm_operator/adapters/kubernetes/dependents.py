@@ -59,6 +59,8 @@ class KubernetesDependents:
                 raise ExternalError(
                     ErrorKind.CONFLICT, SYSTEM, f"a SwarmService {name!r} exists and is not of this stack", reason=Reason.NAME_CONFLICT
                 ) from error
+            if known is not None and "metadata.uid: Invalid value" in error.message:  # another of that name is there now; a 422, of all things
+                raise ExternalError(ErrorKind.CONFLICT, SYSTEM, f"the SwarmService {name!r} was made anew meanwhile") from error
             raise
         return resource_of("SwarmService", answer)
 
