@@ -37,6 +37,12 @@ SMALLEST: dict[str, Manifest] = {
         "metadata": {"name": "example"},
         "spec": {"clusterRef": {"name": "demo"}, "compose": "services: {web: {image: busybox}}"},
     },
+    "SwarmWorkerPool": {
+        "apiVersion": "swarmops.io/v1alpha1",
+        "kind": "SwarmWorkerPool",
+        "metadata": {"name": "example"},
+        "spec": {"clusterRef": {"name": "demo"}},
+    },
 }
 """The least that each kind takes."""
 
@@ -69,9 +75,8 @@ def api(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     namespace = f"apivalidation-{uuid.uuid4().hex[:8]}"
     kubectl = Kubectl({**os.environ, "KUBECONFIG": kubeconfig}, namespace)
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "crd/swarmclusters.swarmops.io", "crd/swarmservices.swarmops.io", "crd/swarmstacks.swarmops.io"
-    )
+    kinds = ("swarmclusters", "swarmservices", "swarmstacks", "swarmworkerpools")
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{kind}.swarmops.io" for kind in kinds))
     kubectl("create", "namespace", namespace)
     yield kubectl
     kubectl("delete", "namespace", namespace, "--wait=false")

@@ -14,13 +14,13 @@ from harness.kube import Kubectl, manifests
 from swarm_operator.api.cluster_status import InfrastructureStatus, JoinStatus, MachinePhase, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.materials import ImageStatus, MaterialStatus, Platform
-from swarm_operator.api.parse import parse_cluster, parse_cluster_status, parse_service, parse_service_status, parse_stack
+from swarm_operator.api.parse import parse_cluster, parse_cluster_status, parse_pool, parse_service, parse_service_status, parse_stack
 from swarm_operator.api.service import AllocatedPort, FailingTask, ReplicaStatus, SwarmServiceStatus
 from swarm_operator.api.storage import MachineVolumeStatus, RetainedVolumeStatus
 
 pytestmark = pytest.mark.lab
 
-PARSE: dict[str, Any] = {"SwarmCluster": parse_cluster, "SwarmService": parse_service, "SwarmStack": parse_stack}
+PARSE: dict[str, Any] = {"SwarmCluster": parse_cluster, "SwarmService": parse_service, "SwarmStack": parse_stack, "SwarmWorkerPool": parse_pool}
 NOW = "2026-11-23T20:00:00Z"
 READY = Condition(type="Ready", status="True", observed_generation=1, last_transition_time=NOW, reason="Reconciled", message="")
 
@@ -31,7 +31,7 @@ def dry_run(api: Kubectl, manifest: dict[str, Any]) -> dict[str, Any]:
     return stored
 
 
-@pytest.mark.parametrize("kind", ["SwarmCluster", "SwarmService", "SwarmStack"])
+@pytest.mark.parametrize("kind", ["SwarmCluster", "SwarmService", "SwarmStack", "SwarmWorkerPool"])
 def test_defaults_of_the_server_are_those_of_the_operator(api: Kubectl, kind: str) -> None:
     stored = dry_run(api, SMALLEST[kind])["spec"]
     assert PARSE[kind](stored) == PARSE[kind](SMALLEST[kind]["spec"])

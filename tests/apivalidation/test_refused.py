@@ -41,3 +41,8 @@ def test_wrong_swarmservice(api: Kubectl, case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", corpus("swarmstack.yaml"))
 def test_wrong_swarmstack(api: Kubectl, case: dict[str, Any]) -> None:
     assert_names(refusal(api, "SwarmStack", case), case)
+
+
+@pytest.mark.parametrize("case", corpus("swarmworkerpool.yaml"))
+def test_wrong_swarmworkerpool(api: Kubectl, case: dict[str, Any]) -> None:
+    assert_names(refusal(api, "SwarmWorkerPool", case), case)

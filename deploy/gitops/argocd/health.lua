@@ -1,4 +1,4 @@
--- Health of a SwarmCluster, a SwarmService and a SwarmStack for Argo CD, from the conditions that all kinds have: see docs/gitops.md.
+-- Health of a SwarmCluster, a SwarmService, a SwarmStack and a SwarmWorkerPool for Argo CD, from the conditions that all kinds have: see docs/gitops.md.
 local function condition(kind)
   if obj.status == nil or obj.status.conditions == nil then
     return nil

@@ -70,22 +70,31 @@ class ManagersSpec(ApiModel):
     )
 
 
-class WorkerPool(ApiModel):
-    """A group of equal workers."""
-
-    model_config = ConfigDict(
-        json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name"))
-    )
+class PoolName(ApiModel):
+    """Which pool."""
 
     name: Annotated[str, Field(min_length=1, max_length=24, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         description="Name of the pool; part of server names."
     )
+
+
+class PoolSettings(ApiModel):
+    """What an entry of spec.workerPools and a SwarmWorkerPool have in common."""
+
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="Number of workers.")
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for this pool.")
     node_labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict,
         description="Swarm node labels (node.labels.KEY in constraints).",
         json_schema_extra=schema_extra(own_labels_rule(), maxProperties=64),
+    )
+
+
+class WorkerPool(PoolSettings, PoolName):
+    """A group of equal workers."""
+
+    model_config = ConfigDict(
+        json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name"))
     )
 
 

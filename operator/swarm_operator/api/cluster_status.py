@@ -241,6 +241,16 @@ class RepairCount(ApiModel):
     since: str | None = Field(default=None, description="When the window began.", json_schema_extra={"format": "date-time"})
 
 
+class PoolStatus(ApiModel):
+    """What the cluster makes of a worker pool."""
+
+    name: Annotated[str, Field(max_length=24)] = Field(description="Name of the pool.")
+    desired: int = Field(default=0, ge=0, description="Workers that there shall be.")
+    object_generation: int | None = Field(
+        default=None, description="Generation of the SwarmWorkerPool that was looked at last; absent for an entry of spec.workerPools."
+    )
+
+
 class SwarmClusterStatus(ApiModel):
     """Observed state of a swarm."""
 
@@ -253,6 +263,12 @@ class SwarmClusterStatus(ApiModel):
     )
     managers: RoleCount = Field(default_factory=RoleCount, description="Managers.")
     workers: RoleCount = Field(default_factory=RoleCount, description="Workers.")
+    pools: list[PoolStatus] = Field(
+        default_factory=list,
+        max_length=512,
+        description="Worker pools: those of the spec, and the SwarmWorkerPools of the cluster.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
+    )
     endpoint: Annotated[str, Field(max_length=255)] | None = Field(default=None, description="Docker API endpoint (mutual TLS), tcp://address:2376.")
     swarm_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="swarmID", description="ID of the swarm.")
     engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Engine version of the leader.")

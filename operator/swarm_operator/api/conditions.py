@@ -62,6 +62,11 @@ class ConditionType(StrEnum):
     )
     SERVICES_APPLIED = "ServicesApplied", "The SwarmServices and networks of the stack are as the compose file says, and what has left it is removed."
     SERVICES_READY = "ServicesReady", "All SwarmServices of the stack are Ready."
+    # SwarmWorkerPool
+    ACCEPTED = (
+        "Accepted",
+        "The pool is a part of its SwarmCluster. While it is not, no worker of it is made, changed or removed; the message names the field.",
+    )
 
 
 _COMMON = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED)
@@ -98,6 +103,8 @@ STACK_CONDITIONS: Final = (
     ConditionType.SERVICES_READY,
 )
 """The conditions of a SwarmStack."""
+POOL_CONDITIONS: Final = (*_COMMON, ConditionType.ACCEPTED)
+"""The conditions of a SwarmWorkerPool."""
 
 
 class Condition(ApiModel):

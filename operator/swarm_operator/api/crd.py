@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from swarm_operator.api.base import GROUP, VERSION
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
-from swarm_operator.api.rules import CLUSTER_RULES, SERVICE_RULES, STACK_RULES
+from swarm_operator.api.pool import SwarmWorkerPoolSpec, SwarmWorkerPoolStatus
+from swarm_operator.api.rules import CLUSTER_RULES, POOL_RULES, SERVICE_RULES, STACK_RULES
 from swarm_operator.api.schema import CEL_RULES, structural_schema
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 from swarm_operator.api.stack import SwarmStackSpec, SwarmStackStatus
@@ -99,6 +100,25 @@ KINDS: Final = (
             _MESSAGE,
         ),
         scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.currentReplicas", "labelSelectorPath": ".status.selector"},
+        selectable_fields=(".spec.clusterRef.name",),
+    ),
+    Kind(
+        kind="SwarmWorkerPool",
+        plural="swarmworkerpools",
+        short_name="swp",
+        description="SwarmWorkerPool is a group of equal workers of a SwarmCluster that is scaled by itself: by kubectl scale, or by an autoscaler.",
+        spec=SwarmWorkerPoolSpec,
+        status=SwarmWorkerPoolStatus,
+        rules=POOL_RULES,
+        columns=(
+            *_ready_columns(),
+            _column("Cluster", ".spec.clusterRef.name", "The SwarmCluster that the workers belong to."),
+            _column("Workers", ".status.summary", "Workers ready/wanted."),
+            _column("Updated", ".status.updatedReplicas", "Workers whose servers are as the spec says.", "integer"),
+            _AGE,
+            _MESSAGE,
+        ),
+        scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"},
         selectable_fields=(".spec.clusterRef.name",),
     ),
     Kind(

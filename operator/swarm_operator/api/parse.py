@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.api.pool import SwarmWorkerPoolSpec, SwarmWorkerPoolStatus
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 from swarm_operator.api.stack import SwarmStackSpec, SwarmStackStatus
 
@@ -60,6 +61,16 @@ def parse_cluster(spec: Any) -> SwarmClusterSpec:
 def parse_service(spec: Any) -> SwarmServiceSpec:
     """`spec` of a SwarmService. Raises SpecError."""
     return _parse(SwarmServiceSpec, spec)
+
+
+def parse_pool(spec: Any) -> SwarmWorkerPoolSpec:
+    """`spec` of a SwarmWorkerPool. Raises SpecError."""
+    return _parse(SwarmWorkerPoolSpec, spec)
+
+
+def parse_pool_status(status: Any) -> SwarmWorkerPoolStatus:
+    """`status` of a SwarmWorkerPool. Never fails: see `parse_cluster_status`."""
+    return _salvage(SwarmWorkerPoolStatus, status)
 
 
 def parse_stack(spec: Any) -> SwarmStackSpec:

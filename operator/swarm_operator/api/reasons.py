@@ -107,6 +107,9 @@ class Reason(StrEnum):
         "A snapshot could not be taken, its image was deleted by somebody else, or an image could not be fetched; the message says which.",
     )
     SPREAD_DEGRADED = "SpreadDegraded", "Servers share a host or a zone, or are in a fallback zone or in no server group; the message names them."
+    # pools
+    ACCEPTED = "Accepted", "The pool is a part of its SwarmCluster."
+    WORKERS_PENDING = "WorkersPending", "Workers of the pool are being made, changed or removed, or are not ready; the message counts them."
     # services
     CLUSTER_NOT_FOUND = "ClusterNotFound", "spec.clusterRef names no SwarmCluster in this namespace."
     CLUSTER_NOT_READY = "ClusterNotReady", "The SwarmCluster has no reachable manager yet."

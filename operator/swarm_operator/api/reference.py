@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm_operator.api.base import API_VERSION
-from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS, STACK_CONDITIONS, ConditionType
+from swarm_operator.api.conditions import CLUSTER_CONDITIONS, POOL_CONDITIONS, SERVICE_CONDITIONS, STACK_CONDITIONS, ConditionType
 from swarm_operator.api.crd import CATEGORY, KINDS, Kind, generator_main, manifest
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.schema import CEL_RULES
@@ -136,7 +136,13 @@ def conditions_page() -> str:
         "`Ready` sums up: it is what `kubectl wait --for=condition=Ready` and other tools look at. `Reconciling` and `Stalled` tell whether the operator is at work, "
         "or waits for somebody to act.\n",
     ]
-    for title, types in (("SwarmCluster", CLUSTER_CONDITIONS), ("SwarmService", SERVICE_CONDITIONS), ("SwarmStack", STACK_CONDITIONS)):
+    kinds = (
+        ("SwarmCluster", CLUSTER_CONDITIONS),
+        ("SwarmService", SERVICE_CONDITIONS),
+        ("SwarmWorkerPool", POOL_CONDITIONS),
+        ("SwarmStack", STACK_CONDITIONS),
+    )
+    for title, types in kinds:
         parts += [f"## Conditions of {title}\n", _listing("Type", "True means", types)]
     parts += ["## Reasons\n", "The closed list: every `reason` of a condition or an Event is one of these.\n", _listing("Reason", "Meaning", list(Reason))]
     return "\n".join(parts)

@@ -66,6 +66,14 @@ SERVICE_RULES: Final = (
 )
 """Rules of SwarmService."""
 
+POOL_RULES: Final = (
+    cel(
+        "self.metadata.name.size() <= 24 && !self.metadata.name.contains('.') && self.metadata.name != 'manager'",
+        "metadata.name must be at most 24 characters without `.`, and not `manager`: it is a part of server names",
+    ),
+)
+"""Rules of SwarmWorkerPool."""
+
 STACK_RULES: Final = (
     cel(
         "has(self.spec.stackName) || (self.metadata.name.size() <= 40 && !self.metadata.name.contains('.'))",

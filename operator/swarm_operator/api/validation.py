@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -54,12 +54,20 @@ _SMALLEST_PREFIX: Final = 28
 """Neutron takes a gateway and a DHCP address of each subnet; a smaller one has no room for a swarm."""
 
 
-def validate_cluster(spec: SwarmClusterSpec) -> list[Problem]:
-    """All problems of a cluster's spec, in the order of the fields; empty when there are none. An external swarm's has no field that needs it."""
+def validate_cluster(spec: SwarmClusterSpec, objects: Collection[str] = ()) -> list[Problem]:
+    """All problems of a cluster's spec, in the order of the fields; empty when there are none. An external swarm's has no field that needs it. `objects`: names of its SwarmWorkerPools."""
     if spec.external is not None:
         return []
     images = image_problems(spec)
-    return [*_network(spec.network), *_security(spec), *_machines(spec), *images, *_engine(spec.engine), *_swarm(spec.swarm, spec.network), *_rollout(spec)]
+    return [
+        *_network(spec.network),
+        *_security(spec),
+        *_machines(spec),
+        *images,
+        *_engine(spec.engine),
+        *_swarm(spec.swarm, spec.network),
+        *_rollout(spec, objects),
+    ]
 
 
 def validate_service(spec: SwarmServiceSpec) -> list[Problem]:
@@ -80,8 +88,8 @@ def _schedule(spec: SwarmServiceSpec) -> Iterator[Problem]:
         yield Problem(f"spec.schedule.{found[0]}", found[1])
 
 
-def _rollout(spec: SwarmClusterSpec) -> Iterator[Problem]:
-    pools = {"manager", *(pool.name for pool in spec.worker_pools)}
+def _rollout(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Problem]:
+    pools = {"manager", *objects, *(pool.name for pool in spec.worker_pools)}
     for index, name in enumerate(spec.rollout.order):
         if name not in pools:
             yield Problem(f"spec.rollout.order[{index}]", f"must be `manager` or the name of a pool, not {name!r}")

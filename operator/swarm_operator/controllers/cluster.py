@@ -24,6 +24,7 @@ from swarm_operator.controllers.external import reconcile_external
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.controllers.perform import perform
 from swarm_operator.controllers.perform.release import named_by_others, own_secrets, pieces
+from swarm_operator.controllers.pools import read_pools
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide
@@ -31,6 +32,7 @@ from swarm_operator.domain.cluster.faults import fault_reason
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.orphans import overdue
 from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.pools import PoolMerge
 from swarm_operator.domain.cluster.remaining import lines, remaining
 from swarm_operator.domain.cluster.steps import CreateServer
 from swarm_operator.domain.delays import AMBIGUOUS_SETTLE_SECONDS, delay_of
@@ -102,9 +104,10 @@ class ClusterController:
         if wait > 0:
             return After(wait)
         status = parse_cluster_status(resource.status)
+        found = read_pools(self._objects, key.namespace, key.name)
         try:
             spec = parse_cluster(resource.spec)
-            if not resource.deleting and (problems := validate_cluster(spec)):
+            if not resource.deleting and (problems := validate_cluster(spec, found.names)):
                 raise SpecError(problems)
         except SpecError as error:
             if resource.deleting and resource.annotations.get(ABANDON) == "true":
@@ -120,16 +123,20 @@ class ClusterController:
                 self._objects.set_finalizer(resource, False)
                 return Done()
             return reconcile_external(resource, spec.external, status, self._objects, self._sessions, self._clock, paused=spec.paused)
+        pools = found.merge(spec)
+        spec = pools.spec
+        if not resource.deleting and not spec.paused:
+            found.hold(self._objects, pools)
         gatherer = Gatherer(
             resource,
-            spec,
+            pools,
             status,
             objects=self._objects,
             clouds=self._clouds,
             hosts=self._hosts,
             sessions=self._sessions,
             clock=self._clock,
-            memo=self._slow_facts(memory, resource, spec, status),
+            memo=self._slow_facts(memory, resource, spec, status, pools),
             threads=self._threads,
         )
         gathered = gatherer.gather()
@@ -233,9 +240,10 @@ class ClusterController:
         with self._lock:
             self._memory.pop(resource.uid, None)
 
-    def _slow_facts(self, memory: _Memory, resource: Resource, spec: SwarmClusterSpec, status: SwarmClusterStatus) -> SlowFacts | None:
+    def _slow_facts(self, memory: _Memory, resource: Resource, spec: SwarmClusterSpec, status: SwarmClusterStatus, pools: PoolMerge) -> SlowFacts | None:
         slow = memory.slow
-        if slow is None or resource.deleting or slow.generation != resource.generation or overdue(spec, status, self._clock.now()):
+        changed = slow is not None and (slow.generation, slow.pools) != (resource.generation, pools.generations)
+        if slow is None or resource.deleting or changed or overdue(spec, status, self._clock.now()):
             memory.slow = None
             return None
         quorate = any(c.type == ConditionType.MANAGERS_QUORATE.value and c.status == "True" for c in status.conditions)

@@ -40,9 +40,10 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True)
 class SlowFacts:
-    """Facts that change only by our own hand or rarely; remembered per process, safe to lose."""
+    """Facts that change only by our own hand or rarely; remembered per process, safe to lose. `pools`: the generations of the SwarmWorkerPools for which they hold."""
 
     generation: int
+    pools: Mapping[str, int]
     at: float
     network_references: Known[NetworkReferences]
     machine_references: dict[str, Fact[MachineReferences]]
@@ -93,5 +94,15 @@ def remember(gathered: Gathered, at: float) -> SlowFacts | None:
     if isinstance(o.server_groups, Unknown) and o.server_groups.reason is not Reason.FORBIDDEN:
         return None
     return SlowFacts(
-        o.generation, at, o.network_references, dict(o.machine_references), o.networking, o.keypair, o.volumes, o.images, o.server_groups, o.compute_usage
+        o.generation,
+        dict(o.pool_generations),
+        at,
+        o.network_references,
+        dict(o.machine_references),
+        o.networking,
+        o.keypair,
+        o.volumes,
+        o.images,
+        o.server_groups,
+        o.compute_usage,
     )

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from swarm_operator.api.base import FINALIZER, ResourceRef
-from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
@@ -35,6 +34,7 @@ from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.cluster.pools import PoolMerge
 from swarm_operator.domain.cluster.remediation import to_probe
 from swarm_operator.domain.cluster.server_groups import usage_matters
 from swarm_operator.domain.cluster.standing import is_changing
@@ -57,7 +57,7 @@ class Gatherer:
     def __init__(
         self,
         resource: Resource,
-        spec: SwarmClusterSpec,
+        merged: PoolMerge,
         status: SwarmClusterStatus,
         *,
         objects: Objects,
@@ -68,8 +68,8 @@ class Gatherer:
         memo: SlowFacts | None,
         threads: int,
     ) -> None:
-        self._resource, self._spec, self._status = resource, spec, status
-        self._uid = owner_uid(resource.uid, spec)
+        self._resource, self._spec, self._status, self._pools = resource, merged.spec, status, merged
+        self._uid = owner_uid(resource.uid, merged.spec)
         self._objects, self._clouds, self._hosts, self._sessions, self._clock = objects, clouds, hosts, sessions, clock
         self._memo, self._threads = memo, threads
         self._errors: list[ExternalError] = []
@@ -85,7 +85,7 @@ class Gatherer:
         cloud_fact = self._open_cloud()
         cloud = cloud_fact.value if isinstance(cloud_fact, Known) else None
         observation = replace(
-            observation,
+            self._pools.told(observation),
             credentials=Known(None) if isinstance(cloud_fact, Known) else cloud_fact,
             credentials_held=self._held,
             credential_expiry=_quietly(cloud.credential_expiry) if cloud is not None else NOT_LOOKED_AT,

@@ -15,6 +15,7 @@ from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_sta
 from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_facts import Sessions, tls_secret_name
 from swarm_operator.controllers.cluster_gather import Gatherer
+from swarm_operator.controllers.pools import read_pools
 from swarm_operator.controllers.service import ServiceController
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.guests import ENGINE_PORT
@@ -54,13 +55,16 @@ class Planner:
     def cluster(self, resource: Resource) -> ClusterLook:
         """The next steps for a SwarmCluster, which need not be stored as it is. Raises SpecError for a spec that can't be carried out, ExternalError where Kubernetes can't be read."""
         spec, status = parse_cluster(resource.spec), parse_cluster_status(resource.status)
-        if not resource.deleting and (problems := validate_cluster(spec)):
+        found = read_pools(self._objects, resource.key.namespace, resource.key.name)
+        if not resource.deleting and (problems := validate_cluster(spec, found.names)):
             raise SpecError(problems)
         if spec.external is not None:
             return ClusterLook(ClusterPlan(status))  # nothing is ever done to a swarm of somebody else's
+        pools = found.merge(spec)
+        spec = pools.spec
         gatherer = Gatherer(
             resource,
-            spec,
+            pools,
             status,
             objects=self._objects,
             clouds=self._clouds,

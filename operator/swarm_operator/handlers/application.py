@@ -59,7 +59,10 @@ class ReconcileObserver:
         if self._tracer is not None:
             named = {"swarmops.kind": key.kind, "k8s.namespace.name": key.namespace, "swarmops.name": key.name, "swarmops.cluster": fields["cluster"]}
             fields["trace"] = self._tracer.started(f"reconcile {key.kind}", named)
-        logs.bind(**fields, **{name: key.name for kind, name in (("SwarmService", "service"), ("SwarmStack", "stack")) if key.kind == kind})
+        logs.bind(
+            **fields,
+            **{name: key.name for kind, name in (("SwarmService", "service"), ("SwarmStack", "stack"), ("SwarmWorkerPool", "pool")) if key.kind == kind},
+        )
 
     def finished(self, key: Key, outcome: Outcome, seconds: float) -> None:
         log.debug("%s in %.2f s", outcome, seconds)

@@ -21,7 +21,7 @@ from swarm_operator.telemetry.objects import ObjectStates, figures_of
 
 
 class ClusterNames:
-    """Which SwarmCluster each SwarmService and SwarmStack names, as far as seen (`spec.clusterRef.name` is immutable). Thread safe."""
+    """Which SwarmCluster each object of the other kinds names, as far as seen (`spec.clusterRef.name` is immutable). Thread safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class ClusterNames:
         return key.name if key.kind == "SwarmCluster" else self._cluster.get(key)
 
     def services_of(self, cluster: Key) -> list[Key]:
-        """The services and stacks seen that name `cluster`."""
+        """The services, stacks and pools seen that name `cluster`."""
         with self._lock:
             return sorted(self._services.get(cluster, ()))
 
@@ -79,6 +79,7 @@ class WatchEvents:
         self._metrics = metrics
         self._wishes: dict[Key, Hashable] = {}
         self._faces: dict[Key, Hashable] = {}
+        self._pool_faces: dict[Key, Hashable] = {}
 
     def __call__(self, kind: Kind, event_type: str | None, body: Mapping[str, Any]) -> None:
         """`event_type` is None (present when the watch began), ADDED, MODIFIED or DELETED."""
@@ -88,11 +89,17 @@ class WatchEvents:
         if event_type == "DELETED":
             self._oracle.gone(key)
             self._states.remove(key)
+            cluster = self._clusters.cluster_of(key)
             self._clusters.forget(key)
             self._wishes.pop(key, None)
             self._faces.pop(key, None)
+            self._pool_faces.pop(key, None)
             self._queue.add(key, urgent=True)
             self._wake_stack(kind, metadata)
+            if kind == "SwarmWorkerPool" and cluster is not None:
+                self._queue.add(Key("SwarmCluster", key.namespace, cluster), urgent=True)
+            if kind == "SwarmCluster":
+                self._wake_pools(key)
             return
         self._oracle.delivered(key, metadata["resourceVersion"])
         self._clusters.note(key, body.get("spec") or {})
@@ -101,11 +108,21 @@ class WatchEvents:
         # the Outcome's to say; a status that somebody else changed is put right by the next sweep.
         if _differs(self._wishes, key, _wish(metadata)):
             self._queue.add(key, urgent=True)
+            cluster = self._clusters.cluster_of(key)
+            if kind == "SwarmWorkerPool" and cluster is not None:
+                self._queue.add(Key("SwarmCluster", key.namespace, cluster), urgent=True)
         if kind == "SwarmService" and _stack_of(metadata) is not None and _differs(self._faces, key, _news(body)):
             self._wake_stack(kind, metadata)
         if kind == "SwarmCluster" and _differs(self._faces, key, _face(body.get("status") or {})):
             for service in self._clusters.services_of(key):
                 self._queue.add(service)
+        if kind == "SwarmCluster" and _differs(self._pool_faces, key, _workers(body)):
+            self._wake_pools(key)
+
+    def _wake_pools(self, cluster: Key) -> None:
+        for key in self._clusters.services_of(cluster):
+            if key.kind == "SwarmWorkerPool":
+                self._queue.add(key)
 
     def _wake_stack(self, kind: Kind, metadata: Mapping[str, Any]) -> None:
         name = _stack_of(metadata) if kind == "SwarmService" else None
@@ -144,6 +161,16 @@ def _face(status: Mapping[str, Any]) -> Hashable:
     """What services wait for: the cluster's readiness and where its API is."""
     conditions = {condition.get("type"): condition.get("status") for condition in status.get("conditions") or []}
     return conditions.get("Ready"), conditions.get("ManagersQuorate"), status.get("endpoint")
+
+
+def _workers(body: Mapping[str, Any]) -> Hashable:
+    """What the pools of a cluster tell of: its workers, what it makes of the pools, and its spec, which may refuse one."""
+    status = body.get("status") or {}
+    nodes = [
+        (n.get("name"), n.get("pool"), n.get("phase"), n.get("message"), n.get("upToDate")) for n in status.get("nodes") or () if n.get("role") == "Worker"
+    ]
+    pools = [tuple(sorted(p.items())) for p in status.get("pools") or ()]
+    return body["metadata"].get("generation"), tuple(nodes), tuple(pools)
 
 
 EventSink = Callable[[Kind, str | None, Mapping[str, Any]], None]

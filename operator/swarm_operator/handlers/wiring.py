@@ -63,6 +63,7 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
     from swarm_operator.adapters.ssh import SshHosts
     from swarm_operator.controllers.cluster import ClusterController
     from swarm_operator.controllers.image_transfers import Transfers
+    from swarm_operator.controllers.pool import PoolController
     from swarm_operator.controllers.service import ServiceController
     from swarm_operator.controllers.session import ClusterSessions
     from swarm_operator.controllers.stack import StackController
@@ -88,6 +89,7 @@ def build_core(objects: Objects, wake: Wake, clock: Clock, metrics: Metrics) -> 
         "SwarmCluster": clusters.reconcile,
         "SwarmService": ServiceController(objects, sessions, clock).reconcile,
         "SwarmStack": StackController(objects, sessions, clock).reconcile,
+        "SwarmWorkerPool": PoolController(objects, clock).reconcile,
     }
 
     def reconcile(key: Key) -> Outcome:

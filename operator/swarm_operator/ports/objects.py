@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, Protocol
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.service.revisions import Kept
 
-Kind = Literal["SwarmCluster", "SwarmService", "SwarmStack"]
-KINDS: Final[tuple[Kind, ...]] = ("SwarmCluster", "SwarmService", "SwarmStack")
+Kind = Literal["SwarmCluster", "SwarmService", "SwarmStack", "SwarmWorkerPool"]
+KINDS: Final[tuple[Kind, ...]] = ("SwarmCluster", "SwarmService", "SwarmStack", "SwarmWorkerPool")
 """Clusters first: the others need them."""
 
 

@@ -3,7 +3,7 @@
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
 Budget: at most 28 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (52 if one had machines in all twenty and orphans of
-all kinds), 14 for a SwarmService: six beside its eight conditions, and eleven for a SwarmStack: two beside its nine conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
+all kinds), 14 for a SwarmService: six beside its eight conditions, eleven for a SwarmStack: two beside its nine conditions, and eight for a SwarmWorkerPool: three beside its five conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
 
 Does not: ask the API server, OpenStack or a swarm.
@@ -37,6 +37,7 @@ class ObjectFigures:
     workers: tuple[int, int] = (0, 0)
     replicas: tuple[int, int] = (0, 0)
     services: tuple[int, int] = (0, 0)
+    pool: tuple[int, int, int] = (0, 0, 0)
     drifted_since: str | None = None
     corrections: int = 0
     failing: int = 0
@@ -51,7 +52,8 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
     counts = Counter((str(node.get("role", "")), str(node.get("phase", ""))) for node in status.get("nodes") or [])
     orphans = Counter(str(orphan.get("kind", "")) for orphan in status.get("orphans") or [])
     drifted = next((c.get("lastTransitionTime") for c in conditions if c.get("type") == "Drifted" and c.get("status") == "True"), None)
-    replicas: Mapping[str, Any] = status.get("replicas") or {}
+    counted = status.get("replicas")
+    replicas: Mapping[str, Any] = counted if isinstance(counted, Mapping) else {}  # a number, of a pool
     return ObjectFigures(
         conditions=tuple((str(c.get("type")), str(c.get("status"))) for c in conditions),
         deleting="deletionTimestamp" in (body.get("metadata") or {}),
@@ -62,6 +64,7 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
         workers=_pair(status.get("workers")),
         replicas=(int(replicas.get("desired") or 0), int(replicas.get("running") or 0)),
         services=_stack_services(status.get("services")),
+        pool=_pool(body.get("spec") or {}, status),
         drifted_since=drifted,
         corrections=int(status.get("corrections") or 0),
         orphans=tuple(sorted(orphans.items())),
@@ -75,6 +78,12 @@ def _pair(count: Mapping[str, Any] | None) -> tuple[int, int]:
 
 def _stack_services(count: Any) -> tuple[int, int]:
     return (int(count.get("total") or 0), int(count.get("ready") or 0)) if isinstance(count, Mapping) else (0, 0)
+
+
+def _pool(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Workers of a SwarmWorkerPool: declared, there, ready."""
+    declared, there, ready = spec.get("replicas"), status.get("replicas"), status.get("readyReplicas")
+    return (declared if isinstance(declared, int) else 0, there if isinstance(there, int) else 0, ready if isinstance(ready, int) else 0)
 
 
 class ObjectStates:
@@ -127,6 +136,7 @@ class ObjectCollector(Collector):
         yield from _cluster_families([(key, figures) for key, figures in everything if key.kind == "SwarmCluster"], self._now())
         yield from _service_families([(key, figures) for key, figures in everything if key.kind == "SwarmService"], self._now())
         yield from _stack_families([(key, figures) for key, figures in everything if key.kind == "SwarmStack"])
+        yield from _pool_families([(key, figures) for key, figures in everything if key.kind == "SwarmWorkerPool"])
 
 
 _Objects = list[tuple[Key, ObjectFigures]]
@@ -208,3 +218,10 @@ def _stack_families(objects: _Objects) -> Iterator[Metric]:
     yield _conditions("swarmstack_condition", "SwarmStack", objects)
     yield _each("swarmstack_services", "Services of the compose file.", objects, lambda f: f.services[0])
     yield _each("swarmstack_services_ready", "Services of a SwarmStack that are Ready.", objects, lambda f: f.services[1])
+
+
+def _pool_families(objects: _Objects) -> Iterator[Metric]:
+    yield _conditions("swarmworkerpool_condition", "SwarmWorkerPool", objects)
+    yield _each("swarmworkerpool_replicas_desired", "Workers that spec.replicas asks for.", objects, lambda f: f.pool[0])
+    yield _each("swarmworkerpool_replicas", "Workers of a SwarmWorkerPool that there are.", objects, lambda f: f.pool[1])
+    yield _each("swarmworkerpool_replicas_ready", "Workers of a SwarmWorkerPool that are ready nodes of the swarm.", objects, lambda f: f.pool[2])

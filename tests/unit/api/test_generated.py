@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from swarm_operator.api import crd, reference
-from swarm_operator.api.conditions import CLUSTER_CONDITIONS, SERVICE_CONDITIONS, STACK_CONDITIONS, ConditionType
+from swarm_operator.api.conditions import CLUSTER_CONDITIONS, POOL_CONDITIONS, SERVICE_CONDITIONS, STACK_CONDITIONS, ConditionType
 from swarm_operator.api.parse import parse_cluster, parse_service
 from swarm_operator.api.reasons import Reason
 
@@ -200,7 +200,7 @@ def test_reasons_and_conditions_have_text_and_form(member: Reason | ConditionTyp
 
 
 def test_every_condition_type_belongs_to_a_kind() -> None:
-    assert {*CLUSTER_CONDITIONS, *SERVICE_CONDITIONS, *STACK_CONDITIONS} == set(ConditionType)
+    assert {*CLUSTER_CONDITIONS, *SERVICE_CONDITIONS, *STACK_CONDITIONS, *POOL_CONDITIONS} == set(ConditionType)
 
 
 def test_full_example_of_the_corpus_leaves_no_field_out() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm_operator.api.parse import Problem, parse_cluster, parse_service, parse_stack
+from swarm_operator.api.parse import Problem, parse_cluster, parse_pool, parse_service, parse_stack
 from swarm_operator.api.validation import ENGINE_EXTRA_REFUSED, port_range, validate_cluster, validate_service
+from swarm_operator.domain.cluster.pools import PoolObject, merge
 from swarm_operator.domain.stack.convert import convert
 from swarm_operator.domain.stack.parts import StackInput
 
@@ -142,6 +143,11 @@ def stack_problems(spec: dict[str, Any]) -> list[Any]:
     return list(convert(stack.compose, wanted).problems) if stack.compose is not None else []
 
 
+def pool_problems(spec: dict[str, Any]) -> list[Any]:
+    cluster = parse_cluster({"identityRef": {"secretName": "s"}, "machine": {"flavor": {"name": "f"}, "image": {"name": "i"}}})
+    return list(merge(cluster, [PoolObject("apps", 1, parse_pool(spec))]).refused.values())
+
+
 @pytest.mark.parametrize(
     "path", [*sorted((ROOT / "deploy" / "examples").glob("*.yaml")), ROOT / "tests" / "apivalidation" / "corpus" / "full.yaml"], ids=lambda p: p.name
 )
@@ -151,6 +157,7 @@ def test_examples_have_no_problem(path: Path) -> None:
             "SwarmCluster": lambda s: validate_cluster(parse_cluster(s)),
             "SwarmService": lambda s: validate_service(parse_service(s)),
             "SwarmStack": stack_problems,
+            "SwarmWorkerPool": pool_problems,
         }
         if manifest["kind"] in ("ConfigMap", "Secret"):
             continue

@@ -72,7 +72,7 @@ def recorded() -> RecordingApi:
     """Every method of the adapters that run in the operator, for all kinds."""
     api, clock = RecordingApi(), FakeClock()
     recorder = EventRecorder(api, clock)
-    kinds: tuple[Kind, ...] = ("SwarmCluster", "SwarmService", "SwarmStack")
+    kinds: tuple[Kind, ...] = ("SwarmCluster", "SwarmService", "SwarmStack", "SwarmWorkerPool")
     port = KubernetesObjects(api, recorder)
     for kind in kinds:
         resource = Resource(Key(kind, "ns", "c"), "u", 1, "1", {}, {})

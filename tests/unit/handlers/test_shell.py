@@ -19,7 +19,7 @@ from swarm_operator.handlers.shell import Shell, SilentWatches, count_silent_wat
 def test_kopf_writes_nothing() -> None:
     shell = Shell(object(), ("ns",), lambda kind, event_type, body: None, lambda: None)
     registry = shell._registry
-    assert len(registry._watching.get_all_handlers()) == 3
+    assert len(registry._watching.get_all_handlers()) == 4
     for kind in ("_changing", "_spawning", "_indexing", "_webhooks"):
         assert not getattr(registry, kind).get_all_handlers(), f"handlers of {kind} make kopf write annotations or finalizers"
     chosen = settings()
@@ -143,4 +143,4 @@ def test_wrong_flags_end_with_2_and_no_login_with_1(capsys: pytest.CaptureFixtur
 def test_the_crds_are_printed() -> None:
     out = io.StringIO()
     print_crds(out)
-    assert out.getvalue().count("kind: CustomResourceDefinition") == 3
+    assert out.getvalue().count("kind: CustomResourceDefinition") == 4

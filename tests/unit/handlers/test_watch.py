@@ -38,7 +38,7 @@ class Rig:
                 "resourceVersion": str(self.version),
                 **metadata,
             },
-            "spec": {"clusterRef": {"name": "c"}} if key.kind == "SwarmService" else {},
+            "spec": {"clusterRef": {"name": "c"}} if key.kind in ("SwarmService", "SwarmWorkerPool") else {},
         }
         if status is not None:
             body["status"] = status
@@ -68,6 +68,31 @@ def test_what_users_change_brings_the_key_and_our_own_status_does_not() -> None:
     assert rig.drain() == [WEB]
     rig.event(WEB, "ADDED", uid="another")
     assert rig.drain() == [WEB], "deleted and made anew while the watch was down"
+
+
+def test_a_pool_and_its_cluster_bring_each_other() -> None:
+    rig = Rig()
+    apps = Key("SwarmWorkerPool", "ns", "apps")
+    rig.event(CLUSTER, None)
+    rig.event(apps, None)
+    assert sorted(rig.drain()) == [CLUSTER, apps]
+    rig.event(apps, status={"replicas": 1})
+    assert rig.drain() == [], "our own status"
+    rig.event(apps, generation=2)
+    assert sorted(rig.drain()) == [CLUSTER, apps]
+    node = {"name": "c-apps-0", "role": "Worker", "pool": "apps", "phase": "Building"}
+    rig.event(CLUSTER, status={"nodes": [node]})
+    assert rig.drain() == [apps]
+    rig.event(CLUSTER, status={"nodes": [node], "orphans": [{"id": "x"}]})
+    assert rig.drain() == [], "nothing that a pool tells of"
+    rig.event(CLUSTER, status={"nodes": [{**node, "phase": "Ready"}]})
+    assert rig.drain() == [apps]
+    rig.event(apps, "DELETED")
+    assert sorted(rig.drain()) == [CLUSTER, apps]
+    rig.event(apps, None)
+    rig.drain()
+    rig.event(CLUSTER, "DELETED")
+    assert sorted(rig.drain()) == [CLUSTER, apps], "it tells that there is no cluster, or goes"
 
 
 def test_the_news_of_a_service_bring_its_stack() -> None:
@@ -158,6 +183,8 @@ def test_a_sweep_brings_every_key_back_and_learns_their_clusters() -> None:
         ("SwarmService", "ns2"),
         ("SwarmStack", "ns"),
         ("SwarmStack", "ns2"),
+        ("SwarmWorkerPool", "ns"),
+        ("SwarmWorkerPool", "ns2"),
     ]
     assert sorted(rig.drain()) == [CLUSTER, WEB]
     assert rig.clusters.cluster_of(WEB) == "c"

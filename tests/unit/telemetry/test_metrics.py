@@ -107,7 +107,7 @@ def test_the_page_of_metrics_is_not_stale(tmp_path: Path, capsys: pytest.Capture
 def test_metrics_are_named_and_explained_as_prometheus_wants_it() -> None:
     """Prometheus documentation, "Metric and label naming"."""
     for metric in reference.described():
-        assert re.fullmatch(r"swarm(_operator|cluster|service|stack)_[a-z_]+", metric.name)
+        assert re.fullmatch(r"swarm(_operator|cluster|service|stack|workerpool)_[a-z_]+", metric.name)
         assert metric.text.endswith("."), metric.name
         assert not set(metric.labels) & {"id", "uid", "node", "address", "message", "url"}, metric.name
 

@@ -42,10 +42,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* What the operator does with objects; tests/unit/deploy/test_rbac.py compares it with the calls of the Kubernetes adapter. */}}
 {{- define "swarm-operator.rules" -}}
 - apiGroups: [swarmops.io]
-  resources: [swarmclusters, swarmservices, swarmstacks]
+  resources: [swarmclusters, swarmservices, swarmstacks, swarmworkerpools]
   verbs: [get, list, watch, patch]
 - apiGroups: [swarmops.io]
-  resources: [swarmclusters/status, swarmservices/status, swarmstacks/status]
+  resources: [swarmclusters/status, swarmservices/status, swarmstacks/status, swarmworkerpools/status]
   verbs: [patch]
 - apiGroups: [swarmops.io]
   resources: [swarmservices]

@@ -1,4 +1,4 @@
-"""SwarmClusters, SwarmServices and SwarmStacks in the API server: the `Objects` port.
+"""The objects of our kinds in the API server: the `Objects` port.
 
 Writers and what they own: the status by server-side apply under `swarm-operator-status`; our finalizer by a merge patch under `swarm-operator-finalizer`.
 Does not: watch (kopf does), cache objects, or touch spec, labels or annotations.
@@ -24,7 +24,12 @@ from swarm_operator.ports.objects import HeldSecret, Key, Kind, Resource
 
 STATUS_MANAGER: Final = "swarm-operator-status"
 FINALIZER_MANAGER: Final = "swarm-operator-finalizer"
-PLURALS: Final[dict[Kind, str]] = {"SwarmCluster": "swarmclusters", "SwarmService": "swarmservices", "SwarmStack": "swarmstacks"}
+PLURALS: Final[dict[Kind, str]] = {
+    "SwarmCluster": "swarmclusters",
+    "SwarmService": "swarmservices",
+    "SwarmStack": "swarmstacks",
+    "SwarmWorkerPool": "swarmworkerpools",
+}
 
 _TRIES: Final = 4
 

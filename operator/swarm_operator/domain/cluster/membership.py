@@ -32,6 +32,8 @@ class Membership:
     create: tuple[MachineId, ...]
     waiting: tuple[MachineId, ...]
     remove: tuple[Machine, ...]
+    frozen: tuple[Machine, ...] = ()
+    """Of pools that are refused: left as they are."""
     wake_in: float | None = None
 
 
@@ -84,8 +86,9 @@ def select(
             (waiting if delay or not listed else create).append(identity)
             delays.extend([delay] if delay else [])
     wanted = {m.uid for m in keep} | {m.uid(observation.uid) for m in (*create, *waiting)}
-    remove = tuple(m for m in table.machines if m.uid not in wanted)
-    return Membership(tuple(keep), tuple(create), tuple(waiting), remove, min(delays, default=None))
+    frozen = tuple(m for m in table.machines if m.id.role == "Worker" and m.id.pool in observation.frozen_pools)
+    remove = tuple(m for m in table.machines if m.uid not in wanted and m not in frozen)
+    return Membership(tuple(keep), tuple(create), tuple(waiting), remove, frozen, min(delays, default=None))
 
 
 def _kept(

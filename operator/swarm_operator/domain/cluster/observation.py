@@ -120,6 +120,10 @@ class ClusterObservation:
 
     unlock_keys: Fact[UnlockKeys] = NOT_LOOKED_AT
     """Read where autolock is wanted, or was on."""
+    frozen_pools: frozenset[str] = frozenset()
+    """Names of pools whose SwarmWorkerPool is refused: their workers are left as they are."""
+    pool_generations: Mapping[str, int] = field(default_factory=dict)
+    """Of the SwarmWorkerPools of the cluster, by name."""
     services: Fact[tuple[ServiceLoad, ...]] = NOT_LOOKED_AT
     """Replicated services and where their tasks run; read only while machines are changed."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, RoleCount, SwarmClusterStatus
+from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, PoolStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import credentials
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
@@ -46,11 +46,14 @@ def observed_status(
     asked_for = {*membership.create, *membership.waiting}
     shown += [m for m in table.machines if m.id in asked_for and m.record is not None and m.uid not in {s.uid for s in shown}]
     shown += [m for m in membership_waiting(membership) if m.uid not in {s.uid for s in shown}]
+    left = {m.uid: m for m in membership.frozen if not m.gone or m.was_created}
+    shown += list(left.values())
     nodes = [
         _record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), standings.get(m.uid, NOT_KNOWN), now, volumes)
         for m in sorted(shown, key=lambda m: m.id)
     ]
-    desired_workers = sum(pool.replicas for pool in spec.worker_pools)
+    nodes = [n if n.machine_uid not in left else _as_it_was(n, left[n.machine_uid]) for n in nodes]
+    desired_workers = sum(pool.replicas for pool in spec.worker_pools) + len(left)
     ready = [n for n in nodes if n.phase == MachinePhase.READY]
     view = observation.swarm.value if isinstance(observation.swarm, Known) else None
     exposed = status.join.token_exposed or (isinstance(observation.servers, Known) and any(JOIN_TOKEN in s.metadata for s in observation.servers.value))
@@ -58,6 +61,7 @@ def observed_status(
         update={
             "managers": _count(spec.managers.replicas, sum(n.role == "Manager" for n in ready)),
             "workers": _count(desired_workers, sum(n.role == "Worker" for n in ready)),
+            "pools": [PoolStatus(name=p.name, desired=p.replicas, object_generation=observation.pool_generations.get(p.name)) for p in spec.worker_pools],
             "endpoint": _endpoint(spec, observation, membership) or status.endpoint,
             "swarm_id": view.swarm_id if view is not None else status.swarm_id,
             "engine_version": (view.engine_version or None) if view is not None else status.engine_version,
@@ -70,6 +74,11 @@ def observed_status(
             "nodes": nodes,
         }
     )
+
+
+def _as_it_was(node: MachineStatus, machine: Machine) -> MachineStatus:
+    """A machine that is left alone: nobody has looked at its volumes."""
+    return node.model_copy(update={"volumes": list(machine.record.volumes) if machine.record is not None else []})
 
 
 def membership_waiting(membership: Membership) -> tuple[Machine, ...]:

@@ -247,7 +247,7 @@ def _without_use(spec: SwarmClusterSpec, observation: ClusterObservation, member
     kept: list[RetainedVolumeStatus] = []
     for slot, same in sorted(by_slot(observation.volumes.value, observation.uid).items()):
         volume = same[0]
-        if slot in wanted or volume.attached_to:
+        if slot in wanted or volume.attached_to or slot.pool in observation.frozen_pools:
             continue
         if keeps(spec, slot, volume):
             kept.append(RetainedVolumeStatus(volume_id=volume.id, name=volume.name, size_gib=volume.size_gib))

@@ -1,0 +1,1 @@
+"""What a SwarmWorkerPool says of itself."""
