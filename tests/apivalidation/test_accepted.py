@@ -44,6 +44,7 @@ def test_defaults_of_the_server_are_those_of_the_operator(api: Kubectl, kind: st
             "taskHistoryLimit": 5,
             "heartbeatSeconds": 5,
             "certExpiryHours": 2160,
+            "autolock": False,
         }
         assert stored["identityRef"] == {"secretName": "cloud-credentials", "cloudName": "openstack", "expiryWarningDays": 14}
     if kind == "SwarmService":
