@@ -20,6 +20,10 @@ _SHOWN_WHEN_TRUE: Final = (
 _PHASES: Final = {"Ready": "green", "Down": "red", "Failed": "red"}
 
 
+SHOWN_REMAINING: Final = 5
+"""Of the objects that a deletion has still to remove."""
+
+
 class Style:
     """Colours by ANSI codes (ECMA-48, SGR), or none."""
 
@@ -61,9 +65,13 @@ def _cluster(cluster: Json, runs: list[list[str]], style: Style, wide: bool) -> 
 
 
 def _under_way(status: Json, style: Style) -> list[str]:
-    """What takes its time and is no condition: a takeover, a rollout, a rotation of the CA, managers without the key in force."""
-    adoption, rollout, authority, lock = (status.get(field) or {} for field in ("adoption", "rollout", "authority", "autolock"))
+    """What takes its time and is no condition: a deletion, a takeover, a rollout, a rotation of the CA, managers without the key in force."""
+    adoption, rollout, authority, lock, deletion = (status.get(field) or {} for field in ("adoption", "rollout", "authority", "autolock", "deletion"))
     lines = []
+    if deletion:
+        named = ", ".join(f"{left['kind']} {left.get('name') or left['id']}" for left in (deletion.get("remaining") or [])[:SHOWN_REMAINING])
+        more = ", ..." if deletion.get("count", 0) > SHOWN_REMAINING else ""
+        lines.append(f"{style('yellow', 'deletion')} {deletion['stage']}: {deletion.get('count', 0)} object(s) left  {named}{more}".rstrip())
     if adoption.get("state") == "Observing":
         found = f"{adoption.get('managers', 0)} manager(s), {adoption.get('workers', 0)} worker(s) found"
         lines.append(f"{style('yellow', 'takeover')} nothing is changed: {adoption.get('message') or found}")

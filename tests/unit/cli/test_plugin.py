@@ -72,6 +72,14 @@ def test_what_takes_its_time_has_a_line_and_outdated_machines_a_word() -> None:
     assert run("status", "main", api=FakeApi(still)) == run("status", "main", api=FakeApi(CLUSTER))
 
 
+def test_a_deletion_says_what_is_left() -> None:
+    remaining = [{"kind": "server", "id": f"s{n}", "name": f"main-w-{n}" if n else ""} for n in range(7)]
+    going = with_status(deletion={"stage": "Servers", "since": "2026-01-01T00:00:00Z", "count": 7, "remaining": remaining})
+    assert "├─ deletion Servers: 7 object(s) left  server s0, server main-w-1, server main-w-2, server main-w-3, server main-w-4, ...\n" in run(
+        "status", "main", api=FakeApi(going)
+    )
+
+
 def test_stacks_stand_before_the_services_of_their_cluster() -> None:
     lines = run("status", "main", api=FakeApi(CLUSTER, SERVICE, STACK)).splitlines()
     at = lines.index("├─ stack blog  not ready: ServicesNotReady  services 1/2")
