@@ -72,12 +72,12 @@ def test_the_image_of_a_pool_changes_under_a_running_service(kubectl: Kubectl, o
         status = kubectl.get("swarmcluster", NAME)["status"]
         workers = [n for n in status["nodes"] if n["role"] == "Worker"]
         done = len(workers) == WORKERS and all(n["phase"] == "Ready" and n["name"].endswith("-2") for n in workers)
-        return status if done and status["rollout"]["outdated"] == 0 else None
+        return status if done and not status.get("rollout", {}).get("outdated") else None
 
     with Watch(view, cloud, uid) as watch:
         kubectl.patch("swarmcluster", NAME, {"spec": {"workerPools": [{"name": "workers", "replicas": WORKERS, "machine": {"image": {"id": second_image}}}]}})
         said = eventually(
-            lambda: (r := kubectl.get("swarmcluster", NAME)["status"]["rollout"])["outdated"] == WORKERS and r,
+            lambda: (r := kubectl.get("swarmcluster", NAME)["status"].get("rollout", {})).get("outdated") == WORKERS and r,
             within=30,
             every=0.2,
             what="it says what it is about to do",

@@ -42,6 +42,16 @@ def machine(kubectl: Kubectl, name: str) -> dict[str, Any]:
     return next(n for n in kubectl.get("swarmcluster", NAME)["status"]["nodes"] if n["name"] == name)
 
 
+def status_of(kubectl: Kubectl) -> dict[str, Any]:
+    found: dict[str, Any] = kubectl.get("swarmcluster", NAME)["status"]
+    return found
+
+
+def autolock(kubectl: Kubectl) -> dict[str, Any]:
+    found: dict[str, Any] = status_of(kubectl).get("autolock", {})
+    return found
+
+
 def key_of(kubectl: Kubectl) -> str:
     return kubectl.secret_data(KEY)["unlock-key"].decode()
 
@@ -51,7 +61,7 @@ def local_state(lab: Any) -> str:
 
 
 def test_the_key_is_in_a_secret_and_nowhere_else(kubectl: Kubectl, uid: str, docker: DockerView, operator: Operator, cloud: CloudView) -> None:
-    key = eventually(lambda: kubectl.get("swarmcluster", NAME)["status"]["autolock"].get("keyStored") and key_of(kubectl), within=60, what="the key is stored")
+    key = eventually(lambda: autolock(kubectl).get("keyStored") and key_of(kubectl), within=60, what="the key is stored")
     assert docker.api.inspect_swarm()["Spec"]["EncryptionConfig"]["AutoLockManagers"] is True
     assert key == docker.api.get_unlock_key()["UnlockKey"]
     texts = [operator.log.read_text(), kubectl("get", "swarmcluster", NAME, "-o", "yaml"), kubectl("get", "events", "-o", "yaml")]
@@ -78,11 +88,11 @@ def test_a_manager_that_is_locked_after_a_reboot_is_unlocked(kubectl: Kubectl, u
 def test_another_key_opens_the_manager_after_its_engine_was_restarted(kubectl: Kubectl, uid: str, docker: DockerView, lab: Any) -> None:
     former = key_of(kubectl)
     kubectl.patch("swarmcluster", NAME, {"spec": {"swarm": {"rotateUnlockKey": "2026-11"}}})
-    eventually(lambda: kubectl.get("swarmcluster", NAME)["status"]["autolock"].get("rotatedFor") == "2026-11", within=60, what="the key is rotated")
+    eventually(lambda: autolock(kubectl).get("rotatedFor") == "2026-11", within=60, what="the key is rotated")
     key = eventually(lambda: (k := key_of(kubectl)) != former and k, within=30, what="the Secret has the new key")
     assert key == docker.api.get_unlock_key()["UnlockKey"]
     kubectl.wait("swarmcluster", NAME, timeout=120)
-    assert kubectl.get("swarmcluster", NAME)["status"]["autolock"]["unconfirmed"] == []
+    assert not autolock(kubectl).get("unconfirmed")
     lab("ssh", MANAGER, "systemctl", "restart", "docker.service")
     eventually(lambda: local_state(lab) == "active", within=120, every=1, what="the manager is unlocked")
     kubectl.wait("swarmcluster", NAME, timeout=120)
@@ -92,7 +102,7 @@ def test_all_nodes_get_certificates_of_a_new_root(kubectl: Kubectl, uid: str, do
     before = docker.api.inspect_swarm()["TLSInfo"]["TrustRoot"]
     members = {n["ID"] for n in docker.nodes()}
     kubectl.patch("swarmcluster", NAME, {"spec": {"swarm": {"rotateCA": "2026-11"}}})
-    eventually(lambda: kubectl.get("swarmcluster", NAME)["status"]["authority"].get("rotatedFor") == "2026-11", within=180, what="the root is rotated")
+    eventually(lambda: status_of(kubectl).get("authority", {}).get("rotatedFor") == "2026-11", within=180, what="the root is rotated")
     kubectl.wait("swarmcluster", NAME, timeout=60)
     info = docker.api.inspect_swarm()
     assert info["TLSInfo"]["TrustRoot"] != before and not info["RootRotationInProgress"]

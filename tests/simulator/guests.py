@@ -255,6 +255,8 @@ class SimHost:
         return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels())
 
     def engine_request(self, method: str, path: str, body: Any = None) -> Any:
+        if (method, path) == ("GET", "/services"):
+            return [{}] * len(self._guest.swarm.attached) if self._guest.swarm is not None else []
         if (method, path) == ("POST", "/swarm/unlock"):
             if not self._guest.locked:
                 raise ExternalError(ErrorKind.TRANSIENT, "docker", "POST /swarm/unlock: swarm is not locked (409)")
@@ -293,6 +295,8 @@ class SimHost:
 
     def swarm_init(self, init: SwarmInit) -> str:
         self._world.check_volumes(self._guest)
+        if init.force_new_cluster:
+            return self._force_new_cluster()
         if self._guest.swarm is not None:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
         swarm = SimSwarm(f"swarm{self._world.swarms_made}")
@@ -302,6 +306,15 @@ class SimHost:
 
     def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None, *, drained: bool = False) -> None:
         self._world.join(self._guest, list(remote_addrs), token, drained=drained)
+
+    def _force_new_cluster(self) -> str:
+        """The others' rows go on saying that they are managers; raft has this one only."""
+        swarm, node_id = self._guest.swarm, self._guest.node_id
+        assert swarm is not None and node_id in swarm.raft and not self._guest.locked
+        assert not swarm.quorate(self._world), "a swarm with a majority was made anew"
+        swarm.raft = {node_id: self._guest}
+        swarm.raft_changes.append(f"force {self._guest.server.request.name}")
+        return node_id
 
     def swarm_leave(self, force: bool) -> None:
         swarm, node_id = self._guest.swarm, self._guest.node_id
@@ -439,6 +452,9 @@ class SimSwarmClient:
         if role == "manager":
             guest = next(g for g in self._world.guests.values() if g.swarm is swarm and g.node_id == node.id)
             swarm.raft[node.id] = guest
+        elif node.id not in swarm.raft:
+            # swarmkit, manager/controlapi/node.go: so it is with those that --force-new-cluster has cast out.
+            raise ExternalError(ErrorKind.NOT_FOUND, "docker", "can't find manager in raft memberlist")
         else:
             del swarm.raft[node.id]
         swarm.raft_changes.append(f"{'promote' if role == 'manager' else 'demote'} {node.hostname}")

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, SecretRef, cel, own_labels_rule, schema_extra
 from swarm_operator.api.engine import EngineSpec
 from swarm_operator.api.images import SnapshotSpec
-from swarm_operator.api.lifecycle import HealthCheckSpec, RemediationSpec
+from swarm_operator.api.lifecycle import HealthCheckSpec, RecoverySpec, RemediationSpec
 from swarm_operator.api.machine import MachineOverrides, MachineSpec, SshSpec
 from swarm_operator.api.network import NetworkSpec, SecurityGroupsSpec
 from swarm_operator.api.rollout import MaintenanceWindow, RolloutSpec
@@ -191,6 +191,7 @@ class SwarmClusterSpec(ApiModel):
         max_length=32,
         description="When machines may be taken out for a rollout; at any time when empty. Repairs are not bound by them.",
     )
+    recovery: RecoverySpec = Field(default_factory=RecoverySpec, description="What is done when the majority of the managers is gone for good.")
     drain_timeout_seconds: Seconds = Field(default=120, description="How long a node may take to drain before it is removed all the same.")
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete", description="Delete: remove everything made for the cluster. Retain: leave servers and network behind."

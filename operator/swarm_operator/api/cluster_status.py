@@ -223,6 +223,16 @@ class AuthorityStatus(ApiModel):
     rotated_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.swarm.rotateCA whose rotation is complete.")
 
 
+class RecoveryStatus(ApiModel):
+    """A lost majority, and the last recovery from one."""
+
+    lost_since: str | None = Field(default=None, description="Since when Nova has no server for the majority.", json_schema_extra={"format": "date-time"})
+    done_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.recovery.approve that is used up.")
+    done_at: str | None = Field(default=None, description="When the swarm was last made anew.", json_schema_extra={"format": "date-time"})
+    from_manager: DnsLabel | None = Field(default=None, description="The manager that it was made anew from.")
+    services: int | None = Field(default=None, ge=0, description="Services that it then had.")
+
+
 class OverlayStatus(ApiModel):
     """An overlay network of `spec.swarm.networks`, or one that was there."""
 
@@ -293,6 +303,7 @@ class SwarmClusterStatus(ApiModel):
     autolock: AutolockStatus | None = Field(default=None, description="State of the managers' lock, where there is or was one.")
     authority: AuthorityStatus | None = Field(default=None, description="The swarm's root CA.")
     rollout: RolloutStatus = Field(default_factory=RolloutStatus, description="Where the change of machines stands.")
+    recovery: RecoveryStatus | None = Field(default=None, description="A lost majority, and the last recovery from one.")
     orphans: list[OrphanStatus] = Field(
         default_factory=list,
         max_length=100,

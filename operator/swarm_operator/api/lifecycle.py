@@ -63,3 +63,18 @@ class RemediationSpec(ApiModel):
         description="Rebuild a worker that no other repair brought back before it is replaced: a new root disk from its image; server, ports, addresses and volumes stay.",
     )
     retry_budget: RetryBudgetSpec = Field(default_factory=RetryBudgetSpec, description="How often is repaired before something else is done.")
+
+
+class RecoverySpec(ApiModel):
+    """What is done when the majority of the managers is gone for good."""
+
+    mode: Literal["Manual", "Auto"] = Field(
+        default="Manual",
+        description="Manual: the swarm is made anew from a manager that is left once `approve` is set to a new text. Auto: it is made anew after afterSeconds.",
+    )
+    after_seconds: Annotated[int, Field(ge=30, le=86400)] = Field(
+        default=300, description="For how long Nova must have had no server for the majority of the managers, also where it was approved."
+    )
+    approve: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="Any text. Each new text approves one recovery; what only the lost managers knew is lost."
+    )

@@ -170,6 +170,7 @@ class Reason(StrEnum):
     SCALED = "Scaled", "The number of machines or replicas changed."
     TOKEN_ROTATED = "TokenRotated", "Swarm join tokens were rotated."
     KEY_ROTATED = "KeyRotated", "The unlock key was made, stored, rotated, or a former one forgotten."
+    RECOVERED = "Recovered", "A swarm whose majority of managers was gone was made anew from one that was left."
     CA_ROTATED = "CARotated", "A rotation of the swarm's root CA began or is complete."
 
     @property

@@ -19,7 +19,12 @@ def tolerance(managers: int) -> int:
 
 def raft_members(nodes: Iterable[Node]) -> list[Node]:
     """The nodes that count in raft: managers, reachable or not, and those whose demotion is not through yet."""
-    return [node for node in nodes if node.role == "manager" or node.reachability]
+    return [node for node in nodes if (node.role == "manager" and not is_cast_out(node)) or node.reachability]
+
+
+def is_cast_out(node: Node) -> bool:
+    """Whether the row says manager and raft knows no such member: what `--force-new-cluster` leaves of the others. The swarm tells a reachability of every member."""
+    return node.role == "manager" and not node.reachability and node.state != "ready"
 
 
 def in_transition(nodes: Iterable[Node]) -> list[Node]:
@@ -56,7 +61,7 @@ def may_be_disturbed(nodes: Iterable[Node], node: Node) -> bool:
 
 def is_quorate(nodes: Iterable[Node]) -> bool:
     """Whether the managers among `nodes` have a reachable majority and a leader. Unreachable managers still count as members."""
-    managers = [node for node in nodes if node.role == "manager"]
+    managers = [node for node in nodes if node.role == "manager" and not is_cast_out(node)]
     reachable = sum(node.reachability == "reachable" for node in managers)
     return bool(managers) and reachable >= majority(len(managers)) and any(node.leader for node in managers)
 

@@ -40,6 +40,8 @@ class SwarmInit:
     data_path_port: int
     task_history_limit: int
     listen_addr: str = "0.0.0.0:2377"
+    force_new_cluster: bool = False
+    """Make the swarm that the engine manages anew, with it as the only manager: nodes, services, networks and secrets stay, the other managers cease to be members."""
 
 
 @dataclass(frozen=True)

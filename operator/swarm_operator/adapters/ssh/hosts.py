@@ -153,7 +153,7 @@ class SshHost:
             "DataPathPort": init.data_path_port,
             "DefaultAddrPool": list(init.pools),
             "SubnetSize": init.subnet_size,
-            "ForceNewCluster": False,
+            "ForceNewCluster": init.force_new_cluster,
             "Spec": {"Orchestration": {"TaskHistoryRetentionLimit": init.task_history_limit}},  # the engine keeps its defaults for what is absent here
         }
         node_id = self._engine("POST", "/swarm/init", body, SWARM_TIMEOUT)

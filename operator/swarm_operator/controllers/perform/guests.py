@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swarm_operator.api.cluster_status import RecoveryStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_guests import configure_engine
@@ -41,6 +42,25 @@ def _guest(action: Action, step: s.GuestStep) -> None:
             _preload(action, step)
         case _:
             raise AssertionError(f"no way to perform {step}")
+
+
+@performs(s.RecoverSwarm)
+def _recover_swarm(action: Action, step: s.RecoverSwarm) -> None:
+    """The approval is used up before the swarm is touched: a failure is not repeated without another one."""
+    wanted, host, name = action.spec.swarm, action.gathered.logins.open(step.machine_uid), step.machine.server_name(action.name)
+    _note_recovery(action, done_for=step.approval, done_at=action.now(), from_manager=name, services=None)
+    action.write_status()
+    action.objects.event(action.resource, Reason.RECOVERED, f"the swarm is being made anew from {name}", warning=True)
+    pools = tuple(wanted.default_addr_pools)
+    host.swarm_init(SwarmInit(step.advertise, pools, wanted.subnet_size, wanted.data_path_port, wanted.task_history_limit, force_new_cluster=True))
+    services = len(host.engine_request("GET", "/services") or ())
+    _note_recovery(action, lost_since=None, services=services)
+    action.objects.event(action.resource, Reason.RECOVERED, f"the swarm is made anew from {name}, with {services} services")
+
+
+def _note_recovery(action: Action, **changes: object) -> None:
+    former = action.status.recovery or RecoveryStatus()
+    action.status = action.status.model_copy(update={"recovery": former.model_copy(update=changes)})
 
 
 def _init_swarm(action: Action, machine_uid: str, server_id: str, advertise: str) -> None:

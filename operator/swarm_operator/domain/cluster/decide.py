@@ -32,6 +32,7 @@ from swarm_operator.domain.cluster.orphans import find_orphans
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.cluster.preload import held_back, plan_preloads
+from swarm_operator.domain.cluster.recovery import plan_recovery
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.rollout import plan_rollout
 from swarm_operator.domain.cluster.rollout_report import halted_verdict, members_verdict
@@ -89,7 +90,9 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     )
     if lost is None:
         steps = first_the_key((*steps, *authority.steps, *lock.steps, *(() if change.steps else renewals(spec, observation, membership.keep, now))))
-    steps = (*(held(steps) if authority.holds else steps), *guests.unlocks)
+    recovery = plan_recovery(spec, status, observation, membership.keep, now)
+    lost = "; ".join(text for text in (lost, recovery.message) if text) or None
+    steps = (*(held(steps) if authority.holds else steps), *guests.unlocks, *recovery.steps)
     orphans = find_orphans(spec, status, observation, now)
     steps = (*credentials.hold(spec, status, observation), *steps, *orphans.steps)
     adoption = assess_adoption(spec, status, observation, table, infrastructure.steps, infrastructure.problem, now)
@@ -103,7 +106,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     built = _with_groups(infrastructure.status, groups)
     facts = observed_status(spec, status, observation, table, membership, built, remediation, guests.messages, standing, now, volumes)
     facts = held_back(facts, status, preloads.pending, now)
-    facts = facts.model_copy(update={"autolock": lock.status, "authority": authority.status})
+    facts = facts.model_copy(update={"autolock": lock.status, "authority": authority.status, "recovery": recovery.status})
     waiting_for = next((guests.messages[m.uid] for m in membership.keep if m.id.role == "Manager" and m.uid in guests.messages), "")
     wanted = _wanted(observation, membership)
     building = infrastructure.steps if unadopted is not None else steps
@@ -147,7 +150,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         or _busy(membership, remediation, lost, images.blocked)
     )
     requeue = _requeue(steady, busy, status.swarm_id is not None, observation, membership, remediation)
-    for wake in (orphans.wake_in, rollout.wake_in, images.wake_in):
+    for wake in (orphans.wake_in, rollout.wake_in, images.wake_in, recovery.wake_in):
         requeue = requeue if wake is None else max(JOINING_SECONDS, min(requeue, wake))
     if creation.placing or any(isinstance(step, CreatePort | CreateServerGroup) for step in steps):
         requeue = PLACING_SECONDS

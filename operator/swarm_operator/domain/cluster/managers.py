@@ -17,10 +17,10 @@ from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.observation import ClusterObservation
-from swarm_operator.domain.cluster.steps import DemoteManager, DrainNode, JoinManager, SetNode, Step
+from swarm_operator.domain.cluster.steps import DemoteManager, DrainNode, JoinManager, RemoveNode, SetNode, Step
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED
-from swarm_operator.domain.quorum import in_transition, is_quorate, may_join, may_leave, raft_members
+from swarm_operator.domain.quorum import in_transition, is_cast_out, is_quorate, may_join, may_leave, raft_members
 from swarm_operator.domain.swarm import Node
 
 SETTLE_SECONDS = 3.0
@@ -91,6 +91,9 @@ def change_managers(
             return ManagerChange(waiting=f"{dead[0].hostname} leaves once its successor is up")
         if not may_leave(nodes, dead[0]):
             return ManagerChange(waiting=f"without {dead[0].hostname} there is no majority")
+        if is_cast_out(dead[0]):
+            # Raft has no such member, so there is nothing to demote (swarmkit, manager/controlapi/node.go: "can't find manager in raft memberlist"); only the row is left.
+            return ManagerChange((RemoveNode(Known(dead[0]), dead[0].machine_uid or "", "the swarm was made anew without it"),))
         return ManagerChange((DemoteManager(Known(dead[0]), "it is dead and its successor is up" if missing else "it is dead and not wanted any more"),))
     unsettled = max((SETTLE_SECONDS - _reachable_for(m, now) for m in kept if m.joined), default=0.0)
     if unsettled > 0:

@@ -25,7 +25,7 @@ from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, Machin
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.storm import Storm, find_storm, out_of_retries
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.quorum import is_quorate
+from swarm_operator.domain.quorum import is_cast_out, is_quorate
 from swarm_operator.domain.swarm import Node, SwarmView
 
 SKIP_ANNOTATION = "swarmops.io/skip-remediation"
@@ -227,7 +227,8 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
     if server is None:
         if not machine.was_created:
             return None
-        return Failure(machine, Reason.SERVER_FAILED, "the server is gone from Nova", 0.0, was_member)
+        # One that a recovery has cast out of raft is no loss any more: it holds nothing up.
+        return Failure(machine, Reason.SERVER_FAILED, "the server is gone from Nova", 0.0, was_member and not (node is not None and is_cast_out(node)))
     if server.status == "ERROR":
         text = server.fault or "Nova reports ERROR"
         delay = 0.0 if was_member else max(0.0, rebuild_delay(machine.id.incarnation, server.fault) - (times.age(server.created, now) or 0.0))

@@ -7,7 +7,7 @@ Lanes: when a step fails, the later steps of its lane are not tried in this reco
 from __future__ import annotations
 
 from swarm_operator.domain.cluster.steps.base import GuestStep, Step, SwarmStep
-from swarm_operator.domain.cluster.steps.guests import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, PreloadImages
+from swarm_operator.domain.cluster.steps.guests import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, PreloadImages, RecoverSwarm
 from swarm_operator.domain.cluster.steps.images import CreateImage, CreateSnapshot, DeleteImage, FillImage, RetainImage, VerifyImage
 from swarm_operator.domain.cluster.steps.infrastructure import (
     AddRouterInterface,
@@ -118,6 +118,7 @@ __all__ = [
     "PinHostKeys",
     "PreloadImages",
     "PreserveServer",
+    "RecoverSwarm",
     "ReleaseCredentials",
     "RemoveFinalizer",
     "RemoveNode",

@@ -36,6 +36,16 @@ class InitSwarm(GuestStep):
 
 
 @dataclass(frozen=True)
+class RecoverSwarm(GuestStep):
+    """Make the swarm anew from this manager; all others cease to be members. `approval`: what it was approved by."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MANAGERS_QUORATE
+    needs_fresh_servers: ClassVar[bool] = True
+    advertise: str
+    approval: str | None
+
+
+@dataclass(frozen=True)
 class JoinNode(GuestStep):
     """Join as worker, through one of `managers` (host:port). `leave_first`: the engine is in another or an old swarm, or was removed from ours. `drained`: with availability drain, so that
     it takes no tasks yet."""
