@@ -58,7 +58,8 @@ class ComputeCalls:
             del server["security_groups"]  # the port has them; Nova would refuse or ignore others
         if request.availability_zone is not None:
             server["availability_zone"] = request.availability_zone
-        version, what = BASE, f"create server {request.name}"
+        # Nova's refusal of a zone does not say which.
+        version, what = BASE, f"create server {request.name}" + (f" in zone {request.availability_zone}" if request.availability_zone is not None else "")
         if request.root_volume is not None:
             del server["imageRef"]  # with a root volume Nova wants the image in the mapping alone
             server["block_device_mapping_v2"] = [_root_mapping(request.image_id, request.root_volume)]
