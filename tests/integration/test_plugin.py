@@ -131,3 +131,12 @@ def test_the_namespace_of_the_context_is_the_default(alone: Kubectl, plugin: Plu
     assert [item["metadata"]["name"] for item in json.loads(done.stdout)["items"]] == ["blue", "web"]
     with pytest.raises(KubectlError):
         alone("get", "swarmcluster", "blue", "-n", "default")
+    (active,) = json.loads(alone("config", "view", "--minify", "-o", "json", "--kubeconfig", str(kubeconfig)))["contexts"]
+    who = (f"--cluster={active['context']['cluster']}", f"--user={active['context']['user']}")
+    alone("config", "set-context", "elsewhere", *who, "--namespace=kube-public", "--kubeconfig", str(kubeconfig))
+    for flags, wanted in ((("--context", "elsewhere"), []), (("--context", "elsewhere", "-n", alone.namespace), ["blue", "web"])):
+        done = subprocess.run(["kubectl", "swarm", "status", "-o", "json", *flags], env=env, capture_output=True, text=True, timeout=60, check=True)
+        assert [item["metadata"]["name"] for item in json.loads(done.stdout)["items"]] == wanted
+    del env["KUBECONFIG"]
+    done = subprocess.run(["kubectl", "swarm", "status", "--kubeconfig", str(kubeconfig)], env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert f"SwarmCluster {alone.namespace}/blue" in done.stdout
