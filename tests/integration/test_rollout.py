@@ -76,13 +76,7 @@ def test_the_image_of_a_pool_changes_under_a_running_service(kubectl: Kubectl, o
 
     with Watch(view, cloud, uid) as watch:
         kubectl.patch("swarmcluster", NAME, {"spec": {"workerPools": [{"name": "workers", "replicas": WORKERS, "machine": {"image": {"id": second_image}}}]}})
-        said = eventually(
-            lambda: (r := kubectl.get("swarmcluster", NAME)["status"].get("rollout", {})).get("outdated") == WORKERS and r,
-            within=30,
-            every=0.2,
-            what="it says what it is about to do",
-        )
-        assert "image" in said["message"]
+        eventually(lambda: "image" in condition(kubectl.get("swarmcluster", NAME), "MembersUpToDate")["message"], within=30, every=0.2, what="it says why")
         status = eventually(rolled, within=480, every=1, what="all workers are of the new image")
         kubectl.wait("swarmcluster", NAME, timeout=60)
     view_of_nodes = {n["Description"]["Hostname"]: n for n in view.nodes()}

@@ -207,3 +207,15 @@ def test_a_machine_that_dies_in_the_midst_is_replaced_too() -> None:
     world.kill(world.server("demo-web-2").id, hopeless=True)
     drive(world, lambda: settled(world) and {n.up_to_date for n in world.status.nodes} == {True}, controller, limit=3000)
     assert world.cloud.created_servers == 7
+
+
+def test_an_image_that_is_not_there_is_told_and_changes_nothing() -> None:
+    world, controller = started(2)
+    world.cloud.missing.add("nowhere")
+    roll_workers(world, "nowhere")
+    drive(world, lambda: world.condition("MembersUpToDate") == ("False", "ReferenceNotFound"), controller)
+    pace(world, controller, 300)
+    assert world.cloud.created_servers == 3 and not world.ready and "nowhere" in world.message("MembersUpToDate")
+    roll_workers(world, "debian")
+    drive(world, lambda: settled(world), controller)
+    assert world.cloud.created_servers == 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.guests import manager_addresses
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan
 from swarm_operator.domain.cluster.machine_ports import free_port
@@ -39,7 +40,7 @@ def plan_creation(
     groups: GroupPlan,
 ) -> Creation:
     """Creates of all missing servers whose flavor and image are known. With join=Metadata workers wait for a manager, whose address and token they carry."""
-    refused = groups.problem if membership.create else None
+    refused = (groups.problem if membership.create else None) or _nowhere(observation)
     steps: list[CreatePort | CreateRootVolume | CreateServer] = []
     managers = manager_addresses([m for m in membership.keep if m.id.role == "Manager"])
     loads: dict[str, Counter[str]] = {}
@@ -81,3 +82,9 @@ def plan_creation(
         join = managers if by_metadata else ()
         steps.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, join, port.id, root, group.group_id, zone.zone, zone.tried))
     return Creation(tuple(steps), refused, placing)
+
+
+def _nowhere(observation: ClusterObservation) -> Unknown | None:
+    """A flavor or image that is certainly not there, or not one: told even while no server is to be made, since an edit to such a one changes nothing, and nothing could be repaired."""
+    found = (fact for _, fact in sorted(observation.machine_references.items()))
+    return next((f for f in found if isinstance(f, Unknown) and f.reason in (Reason.REFERENCE_NOT_FOUND, Reason.REFERENCE_AMBIGUOUS)), None)
