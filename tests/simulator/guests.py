@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from simulator.demand import NODE_CPUS, NODE_MEMORY, SimDemand, raw_services, raw_tasks, schedule
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -105,6 +106,8 @@ class SimSwarm:
     tasks: dict[str, int] = field(default_factory=dict)
     """Running tasks by node that no service of `services` explains: they stay where they are."""
     services: dict[str, SimService] = field(default_factory=dict)
+    demands: list[SimDemand] = field(default_factory=list)
+    """Tasks that reserve something."""
     writes: int = 0
     settings: SwarmSettings = field(default_factory=lambda: SwarmSettings(5, 5, 2160))
     manager_token_generation: int = 0
@@ -183,6 +186,8 @@ class SimSwarm:
             version=1,
             address=guest.server.address,
             engine_version="20.10.24",
+            cpus=NODE_CPUS,
+            memory=NODE_MEMORY,
             machine_uid=guest.labels().get(ENGINE_LABEL_MACHINE),
         )
         guest.swarm, guest.node_id = self, node_id
@@ -487,14 +492,19 @@ class SimSwarmClient:
     def list_services(self) -> list[dict[str, Any]]:
         swarm = self._swarm()
         attached: list[dict[str, Any]] = [{"Spec": {"TaskTemplate": {"Networks": [{"Target": n}]}}} for n in swarm.attached]
-        return attached + [
-            {"ID": name, "Spec": {"Name": name, "Labels": dict(s.labels), "Mode": {"Replicated": {"Replicas": s.desired}}}}
-            for name, s in swarm.services.items()
-        ]
+        return (
+            attached
+            + [
+                {"ID": name, "Spec": {"Name": name, "Labels": dict(s.labels), "Mode": {"Replicated": {"Replicas": s.desired}}}}
+                for name, s in swarm.services.items()
+            ]
+            + raw_services(swarm.demands)
+        )
 
     def list_tasks(self, service_id: str | None = None, *, up_to_date: bool = False) -> list[dict[str, Any]]:
         swarm, now = self._swarm(), self._world.clock.monotonic()
-        return [
+        schedule(swarm.demands, swarm.nodes.values())
+        return raw_tasks(swarm.demands) + [
             {"ServiceID": name, "NodeID": t.node, "DesiredState": "running", "Status": {"State": "running" if t in s.running(now) else "starting"}}
             for name, s in swarm.services.items()
             for t in s.tasks

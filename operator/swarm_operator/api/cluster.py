@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from swarm_operator.api.autoscaling import AutoscalingSpec
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, SecretRef, cel, own_labels_rule, schema_extra
 from swarm_operator.api.engine import EngineSpec
 from swarm_operator.api.images import SnapshotSpec
@@ -81,7 +82,10 @@ class PoolName(ApiModel):
 class PoolSettings(ApiModel):
     """What an entry of spec.workerPools and a SwarmWorkerPool have in common."""
 
-    replicas: Annotated[int, Field(ge=0, le=1000)] = Field(default=1, description="Number of workers.")
+    replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=1, description="Number of workers. With `autoscaling` the number to begin with; what it is then is in status, and changes here change nothing."
+    )
+    autoscaling: AutoscalingSpec | None = Field(default=None, description="Lets the operator choose the number of workers, within bounds, by what tasks need.")
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for this pool.")
     node_labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict,
@@ -123,8 +127,8 @@ class SwarmClusterSpec(ApiModel):
             ),
             cel("self.join == oldSelf.join", "`join` must not change", fieldPath=".join"),
             cel(
-                "!has(self.workerPools) || self.workerPools.map(p, p.replicas).sum() <= 1000",
-                "`replicas` of all workerPools must not exceed 1000 together",
+                "!has(self.workerPools) || self.workerPools.map(p, has(p.autoscaling) ? p.autoscaling.maxReplicas : p.replicas).sum() <= 1000",
+                "`replicas` (or `autoscaling.maxReplicas`) of all workerPools must not exceed 1000 together",
                 fieldPath=".workerPools",
             ),
             cel(

@@ -251,6 +251,20 @@ class RepairCount(ApiModel):
     since: str | None = Field(default=None, description="When the window began.", json_schema_extra={"format": "date-time"})
 
 
+class PoolScaling(ApiModel):
+    """What the operator knows for choosing the number of workers of a pool."""
+
+    why: Annotated[str, Field(max_length=512)] = Field(default="", description="Why the number is what it is.")
+    scaled_at: str | None = Field(default=None, description="When the number was last changed by need.", json_schema_extra={"format": "date-time"})
+    pending_since: str | None = Field(
+        default=None, description="Since when tasks wait that a worker of the pool could run.", json_schema_extra={"format": "date-time"}
+    )
+    idle_worker: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Machine UID of the worker that is of no use.")
+    idle_since: str | None = Field(default=None, description="Since when it is.", json_schema_extra={"format": "date-time"})
+    cpus: int = Field(default=0, ge=0, description="What a worker of the pool has for tasks, in billionths of a CPU; 0 before one was seen.")
+    memory: int = Field(default=0, ge=0, description="What a worker of the pool has for tasks, in bytes; 0 before one was seen.")
+
+
 class PoolStatus(ApiModel):
     """What the cluster makes of a worker pool."""
 
@@ -259,6 +273,7 @@ class PoolStatus(ApiModel):
     object_generation: int | None = Field(
         default=None, description="Generation of the SwarmWorkerPool that was looked at last; absent for an entry of spec.workerPools."
     )
+    autoscaling: PoolScaling | None = Field(default=None, description="Why there shall be so many; with `autoscaling` only.")
 
 
 class SwarmClusterStatus(ApiModel):

@@ -43,6 +43,8 @@ class SwarmWorkerPoolStatus(ApiModel):
     replicas: int = Field(default=0, ge=0, description="Workers that there are, for the scale subresource: made, on their way or leaving.")
     ready_replicas: int = Field(default=0, ge=0, description="Workers that are ready nodes of the swarm.")
     updated_replicas: int = Field(default=0, ge=0, description="Workers whose servers are as the spec says.")
+    desired_replicas: int = Field(default=0, ge=0, description="Workers that there shall be: spec.replicas, or as many as `autoscaling` asks for.")
+    why: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Why there shall be so many; with `autoscaling` only.")
     summary: Annotated[str, Field(max_length=32)] = Field(default="0/0", description="Workers ready/wanted, for display.")
     selector: Annotated[str, Field(max_length=128)] | None = Field(
         default=None,

@@ -24,7 +24,7 @@ from swarm_operator.controllers.external import reconcile_external
 from swarm_operator.controllers.image_transfers import Transfers
 from swarm_operator.controllers.perform import perform
 from swarm_operator.controllers.perform.release import named_by_others, own_secrets, pieces
-from swarm_operator.controllers.pools import read_pools
+from swarm_operator.controllers.pools import read_pools, tell_of_pools
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
 from swarm_operator.domain.cluster.decide import decide
@@ -123,7 +123,7 @@ class ClusterController:
                 self._objects.set_finalizer(resource, False)
                 return Done()
             return reconcile_external(resource, spec.external, status, self._objects, self._sessions, self._clock, paused=spec.paused)
-        pools = found.merge(spec)
+        pools = found.merge(spec, status)
         spec = pools.spec
         if not resource.deleting and not spec.paused:
             found.hold(self._objects, pools)
@@ -175,6 +175,7 @@ class ClusterController:
         if not resource.deleting:
             _tell_of_retained(former, action)
         _tell_of_images(former, action)
+        tell_of_pools(action.objects, action.resource, former, action.status)
         if action.failures:
             memory.slow = None
         if any(f.error.kind is ErrorKind.AMBIGUOUS for f in action.failures):

@@ -25,6 +25,7 @@ from swarm_operator.controllers.cluster_facts import (
 )
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
 from swarm_operator.controllers.cluster_unlock import read_facts
+from swarm_operator.controllers.pools import look_at_tasks, needing_references
 from swarm_operator.domain.cloud import Image, Port, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
@@ -171,7 +172,7 @@ class Gatherer:
     # --- the cloud
 
     def _cloud_facts(self, observation: ClusterObservation, fact: Fact[Cloud]) -> ClusterObservation:
-        uid, names = self._uid, {pool for _, pool, replicas in pools(self._spec) if replicas}
+        uid, names = self._uid, needing_references(self._spec)
         if isinstance(fact, Unknown):
             machines: dict[str, Fact[MachineReferences]] = dict.fromkeys(names, fact)
             return replace(observation, servers=fact, networking=fact, keypair=fact, network_references=fact, machine_references=machines, ports=fact)
@@ -279,6 +280,7 @@ class Gatherer:
         asked = to_ask(self._spec, machines, observation.swarm)
         if isinstance(observation.swarm, Known):
             asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()), *certificates_due(machines, self._clock.now()))
+            observation = replace(observation, workload=self._read(lambda: look_at_tasks(self._spec, swarm)))
             if swarm is not None and is_changing(self._spec, observation, table, self._clock.now()):
                 observation = replace(observation, services=self._services(swarm))
         asked = tuple({m.uid: m for m in (*asked, *to_look_at(self._spec, observation, machines))}.values())

@@ -60,7 +60,7 @@ class Planner:
             raise SpecError(problems)
         if spec.external is not None:
             return ClusterLook(ClusterPlan(status))  # nothing is ever done to a swarm of somebody else's
-        pools = found.merge(spec)
+        pools = found.merge(spec, status)
         spec = pools.spec
         gatherer = Gatherer(
             resource,

@@ -68,7 +68,8 @@ class PoolController:
                 # Nothing is made there, so nothing is to be removed.
                 refusal = Refusal(Reason.NAME_CONFLICT, f"spec.clusterRef.name: SwarmCluster `{name}` is `external`: its nodes are somebody else's")
             else:
-                refusal = read_pools(self._objects, key.namespace, name).merge(spec).refused.get(key.name)
+                found_status = parse_cluster_status(cluster.status)
+                refusal = read_pools(self._objects, key.namespace, name).merge(spec, found_status).refused.get(key.name)
         except SpecError:
             pass  # The cluster says so itself; until it is put right nothing of the pool changes.
         return PoolView(key.name, resource.uid, resource.generation, wanted, parse_cluster_status(cluster.status), refusal, paused, resource.deleting)

@@ -30,6 +30,9 @@ class Node:
     os: str = ""
     arch: str = ""
     engine_labels: dict[str, str] | None = None
+    cpus: int = 0
+    """Billionths of a CPU that its engine has for tasks; 0 where it does not tell. `memory`: bytes, likewise."""
+    memory: int = 0
     issuer: str = ""
     """Fingerprint of the public key that its certificate was signed with; "" where it is not told."""
 

@@ -4,7 +4,7 @@ Only the process that leads shows them, so that two replicas do not count each o
 
 Budget: at most 28 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (52 if one had machines in all twenty and orphans of
 all kinds), 14 for a SwarmService: six beside its eight conditions, eleven for a SwarmStack: two beside its nine conditions, and eight for a SwarmWorkerPool: three beside its five conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
-only the phases in which there are some. Labels are namespace, name and closed sets: no ids, no addresses, no messages.
+only the phases in which there are some. A pool with `autoscaling` has one more. Labels are namespace, name, names of pools and closed sets: no ids, no addresses, no messages.
 
 Does not: ask the API server, OpenStack or a swarm.
 """
@@ -38,6 +38,7 @@ class ObjectFigures:
     replicas: tuple[int, int] = (0, 0)
     services: tuple[int, int] = (0, 0)
     pool: tuple[int, int, int] = (0, 0, 0)
+    autoscaled: tuple[tuple[str, int], ...] = ()
     drifted_since: str | None = None
     corrections: int = 0
     failing: int = 0
@@ -65,6 +66,7 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
         replicas=(int(replicas.get("desired") or 0), int(replicas.get("running") or 0)),
         services=_stack_services(status.get("services")),
         pool=_pool(body.get("spec") or {}, status),
+        autoscaled=tuple((str(p.get("name")), int(p.get("desired") or 0)) for p in status.get("pools") or [] if p.get("autoscaling")),
         drifted_since=drifted,
         corrections=int(status.get("corrections") or 0),
         orphans=tuple(sorted(orphans.items())),
@@ -176,6 +178,11 @@ def _cluster_families(objects: _Objects, now: datetime) -> Iterator[Metric]:
         for kind, count in figures.orphans:
             orphans.add_metric([key.namespace, key.name, kind], count)
     yield orphans
+    pools = _gauge("swarmcluster_pool_workers_desired", "Workers that a pool with `autoscaling` shall have now.", "pool")
+    for key, figures in objects:
+        for pool, desired in figures.autoscaled:
+            pools.add_metric([key.namespace, key.name, pool], desired)
+    yield pools
     expiry = _gauge(
         "swarmcluster_credentials_expiry_seconds",
         "Seconds until the credentials of a SwarmCluster expire, negative afterwards; no series where they don't or Keystone does not tell.",

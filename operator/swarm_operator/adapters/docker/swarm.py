@@ -304,6 +304,8 @@ def _node(raw: Json) -> Node:
         os=str((description.get("Platform") or {}).get("OS", "")),
         arch=str((description.get("Platform") or {}).get("Architecture", "")),
         engine_labels=dict(engine.get("Labels") or {}) if engine else None,
+        cpus=int((description.get("Resources") or {}).get("NanoCPUs") or 0),
+        memory=int((description.get("Resources") or {}).get("MemoryBytes") or 0),
         issuer=_fingerprint((description.get("TLSInfo") or {}).get("CertIssuerPublicKey")),
     )
 

@@ -12,8 +12,10 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster import credentials, verdicts
 from swarm_operator.domain.cluster.adoption import adopt_step, assess_adoption
 from swarm_operator.domain.cluster.adoption import pending as pending_adoption
+from swarm_operator.domain.cluster.autoscaling import pool_statuses, scale
 from swarm_operator.domain.cluster.deletion import decide_deletion
 from swarm_operator.domain.cluster.images import WAITS
+from swarm_operator.domain.cluster.machines import tabulate
 from swarm_operator.domain.cluster.membership import swarm_started
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.order import order_steps
@@ -44,6 +46,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     """The plan. Deterministic: no clock, no randomness, no I/O; `now` is aware. The caller performs `steps` in order."""
     if observation.deleting:
         return decide_deletion(spec, status, observation, now)
+    scaling = scale(spec, status, observation, tabulate(status, observation, now), now)
+    spec = scaling.spec
     plans = make_plans(spec, status, observation, now)
     orphans = find_orphans(spec, status, plans.observation, now)
     steps = (*order_steps(spec, status, plans, now), *orphans.steps)
@@ -57,11 +61,13 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
         return ClusterPlan(status, wants_fresh=True)
     # A takeover that is paused is still to be made.
     facts = _facts(spec, status, plans, orphans, steps, status.adoption if spec.paused else adoption, now)
+    facts = facts.model_copy(update={"pools": pool_statuses(spec, observation, scaling)})
     parts = _verdicts(spec, status, plans, orphans, facts, steps, unadopted, now)
     summed = verdicts.summary(parts, deleting=False, paused=spec.paused, working=bool(steps))
     failure = _failure(plans)
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
     requeue = OBSERVING_SECONDS if unadopted is not None else _requeue(status, plans, orphans, steps, steady=steady)
+    requeue = requeue if scaling.wake_in is None else min(requeue, scaling.wake_in)
     return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Server, ServerGroup, Volume
 from swarm_operator.domain.cluster.floors import ServiceLoad
+from swarm_operator.domain.cluster.workload import Workload
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.quota import Usage
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
@@ -120,6 +121,8 @@ class ClusterObservation:
 
     unlock_keys: Fact[UnlockKeys] = NOT_LOOKED_AT
     """Read where autolock is wanted, or was on."""
+    workload: Fact[Workload] = NOT_LOOKED_AT
+    """What tasks need; read only while a pool has `autoscaling`."""
     frozen_pools: frozenset[str] = frozenset()
     """Names of pools whose SwarmWorkerPool is refused: their workers are left as they are."""
     pool_generations: Mapping[str, int] = field(default_factory=dict)

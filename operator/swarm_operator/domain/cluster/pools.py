@@ -84,7 +84,8 @@ def pool_of(found: PoolObject) -> WorkerPool | None:
     if found.spec is None:
         return None
     replicas = 0 if found.deleting else found.spec.replicas
-    return WorkerPool(name=found.name, replicas=replicas, machine=found.spec.machine, node_labels=found.spec.node_labels)
+    scaling = None if found.deleting else found.spec.autoscaling
+    return WorkerPool(name=found.name, replicas=replicas, autoscaling=scaling, machine=found.spec.machine, node_labels=found.spec.node_labels)
 
 
 def _add(spec: SwarmClusterSpec, pool: WorkerPool) -> SwarmClusterSpec:
@@ -97,9 +98,9 @@ def _with(spec: SwarmClusterSpec, found: PoolObject) -> tuple[SwarmClusterSpec |
     if pool is None:
         return None, found.problem
     whole = _add(spec, pool)
-    total = sum(p.replicas for p in whole.worker_pools)
+    total = sum(p.replicas if p.autoscaling is None else p.autoscaling.max_replicas for p in whole.worker_pools)
     if total > MOST_WORKERS:
-        return whole, f"spec.replicas: the pools of the cluster have {total} workers together, and must not have more than {MOST_WORKERS}"
+        return whole, f"spec.replicas: the pools of the cluster have up to {total} workers together, and must not have more than {MOST_WORKERS}"
     if spec.join == "Metadata" and machine_spec(whole, pool.name).volumes:
         return whole, "spec.machine.volumes: must be empty with `join: Metadata` of the SwarmCluster"
     known = set(validate_cluster(spec))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, PoolStatus, RoleCount, SwarmClusterStatus
+from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import credentials
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
@@ -61,7 +61,6 @@ def observed_status(
         update={
             "managers": _count(spec.managers.replicas, sum(n.role == "Manager" for n in ready)),
             "workers": _count(desired_workers, sum(n.role == "Worker" for n in ready)),
-            "pools": [PoolStatus(name=p.name, desired=p.replicas, object_generation=observation.pool_generations.get(p.name)) for p in spec.worker_pools],
             "endpoint": _endpoint(spec, observation, membership) or status.endpoint,
             "swarm_id": view.swarm_id if view is not None else status.swarm_id,
             "engine_version": (view.engine_version or None) if view is not None else status.engine_version,

@@ -66,6 +66,8 @@ def report(view: PoolView, former: SwarmWorkerPoolStatus, now: datetime) -> Swar
         replicas=sum(n.phase != MachinePhase.PENDING for n in ours),
         ready_replicas=len(ready),
         updated_replicas=sum(n.up_to_date is True for n in ours),
+        desired_replicas=wanted,
+        why=view.entry.autoscaling.why if view.entry is not None and view.entry.autoscaling is not None else None,
         summary=f"{len(ready)}/{wanted}",
         selector=f"{GROUP}/pool={view.uid}",
     )
