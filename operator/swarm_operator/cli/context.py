@@ -103,9 +103,17 @@ class Context:
         return [item for item in self.api.list("swarmservices", self.namespace) if item["spec"]["clusterRef"]["name"] == cluster]
 
     def stacks(self, scope: str | None, cluster: str | None = None) -> list[Json]:
-        """The SwarmStacks, of a cluster where one is named. None where the API server has no such kind, for its CRDs are of an earlier version."""
+        """The SwarmStacks, of a cluster where one is named."""
+        return self._of_later_versions("swarmstacks", scope, cluster)
+
+    def pools(self, scope: str | None, cluster: str | None = None) -> list[Json]:
+        """The SwarmWorkerPools, of a cluster where one is named."""
+        return self._of_later_versions("swarmworkerpools", scope, cluster)
+
+    def _of_later_versions(self, plural: str, scope: str | None, cluster: str | None) -> list[Json]:
+        """None where the API server has no such kind, for its CRDs are of an earlier version."""
         try:
-            found = self.api.list("swarmstacks", scope)
+            found = self.api.list(plural, scope)
         except ExternalError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 raise

@@ -22,10 +22,11 @@ def status(context: Context) -> int:
     clusters = [context.cluster(name)] if name else context.api.list("swarmclusters", context.scope)
     services = context.services_of(name) if name else context.api.list("swarmservices", context.scope)
     stacks = context.stacks(context.namespace if name else context.scope, name)
+    pools = context.pools(context.namespace if name else context.scope, name)
     if form in ("json", "yaml"):
-        output.dump(context.out, form, {"apiVersion": "v1", "kind": "List", "items": [*clusters, *stacks, *services]})
+        output.dump(context.out, form, {"apiVersion": "v1", "kind": "List", "items": [*clusters, *pools, *stacks, *services]})
         return 0
-    text = tree(clusters, services, context.style, wide=form == "wide", stacks=stacks)
+    text = tree(clusters, services, context.style, wide=form == "wide", stacks=stacks, pools=pools)
     context.out.write(text or f"No SwarmClusters in {_where(context)}\n")
     return 0
 

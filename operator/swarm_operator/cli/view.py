@@ -34,10 +34,13 @@ class Style:
         return f"\x1b[{_CODES[name]}m{text}\x1b[0m" if self._colour else text
 
 
-def tree(clusters: Iterable[Json], services: Iterable[Json], style: Style, *, wide: bool = False, stacks: Iterable[Json] = ()) -> str:
-    """All clusters, each with the stacks and services that name it; those without a cluster come last."""
+def tree(
+    clusters: Iterable[Json], services: Iterable[Json], style: Style, *, wide: bool = False, stacks: Iterable[Json] = (), pools: Iterable[Json] = ()
+) -> str:
+    """All clusters, each with the pools, stacks and services that name it; those without a cluster come last."""
     by_cluster: dict[tuple[str, str], list[list[str]]] = {}
-    for item, lines_of in [*((stack, _stack) for stack in sorted(stacks, key=_name)), *((service, _service) for service in sorted(services, key=_name))]:
+    kinds = ((pools, _pool), (stacks, _stack), (services, _service))
+    for item, lines_of in [(item, lines_of) for items, lines_of in kinds for item in sorted(items, key=_name)]:
         by_cluster.setdefault((_name(item)[0], item["spec"]["clusterRef"]["name"]), []).append(lines_of(item, style))
     lines: list[str] = []
     for cluster in sorted(clusters, key=_name):
@@ -122,6 +125,13 @@ def _service(service: Json, style: Style) -> list[str]:
     for task in status.get("failingTasks") or []:
         lines.append(style("red", f"{task.get('count', 1)} task(s) {task['state']}") + f" on {task.get('node') or 'no node'}: {task.get('error', '')}")
     return lines
+
+
+def _pool(pool: Json, style: Style) -> list[str]:
+    status = pool.get("status") or {}
+    lines = [f"pool {_name(pool)[1]}  {_readiness(pool, style)}  workers {status.get('summary', '0/0')}"]
+    lines += _conditions(status, style)
+    return lines + ([style("dim", status["why"])] if status.get("why") else [])
 
 
 def _stack(stack: Json, style: Style) -> list[str]:

@@ -72,6 +72,29 @@ def test_what_takes_its_time_has_a_line_and_outdated_machines_a_word() -> None:
     assert run("status", "main", api=FakeApi(still)) == run("status", "main", api=FakeApi(CLUSTER))
 
 
+def test_pools_are_in_the_tree_with_their_reason() -> None:
+    pool = {
+        "apiVersion": "swarmops.io/v1alpha1",
+        "kind": "SwarmWorkerPool",
+        "metadata": {"namespace": "shop", "name": "apps", "uid": "u9", "generation": 2, "resourceVersion": "1"},
+        "spec": {"clusterRef": {"name": "main"}},
+        "status": {
+            "observedGeneration": 2,
+            "summary": "1/2",
+            "why": "1 tasks wait for a node",
+            "conditions": [condition("Ready", "False", "WorkersPending", "1 of 2 workers are ready")],
+        },
+    }
+    lines = run("status", "main", api=FakeApi(CLUSTER, pool)).splitlines()
+    assert lines[-3:] == [
+        "└─ pool apps  not ready: WorkersPending  workers 1/2",
+        "      Ready WorkersPending: 1 of 2 workers are ready",
+        "      1 tasks wait for a node",
+    ]
+    other = {**pool, "spec": {"clusterRef": {"name": "green"}}}
+    assert "pool apps" not in run("status", "main", api=FakeApi(CLUSTER, other))
+
+
 def test_a_deletion_says_what_is_left() -> None:
     remaining = [{"kind": "server", "id": f"s{n}", "name": f"main-w-{n}" if n else ""} for n in range(7)]
     going = with_status(deletion={"stage": "Servers", "since": "2026-01-01T00:00:00Z", "count": 7, "remaining": remaining})
