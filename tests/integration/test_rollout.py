@@ -52,8 +52,13 @@ def second_image(cloud: CloudView) -> Iterator[str]:
     first = image.find_image("debian-12-docker")
     content = image.download_image(first).content
     made = image.create_image(
-        name="debian-12-docker-next", container_format=first.container_format, disk_format=first.disk_format, data=content, **dict(first.properties)
+        name="debian-12-docker-next",
+        container_format=first.container_format,
+        disk_format=first.disk_format,
+        data=content,
+        swarmlab_rootfs=first.properties["swarmlab_rootfs"],
     )
+    eventually(lambda: image.get_image(made.id).status == "active", within=60, what="the second image is there")
     yield str(made.id)
     image.delete_image(made.id)
 
