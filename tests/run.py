@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -32,27 +33,32 @@ class Suite:
         self.closing: list[str] = []
         self.failed = False
 
-    def run(self, title: str, argv: list[object], *, env: dict[str, str] | None = None) -> bool:
-        """Run one command with its output shown; remember its last line. True when it exited 0."""
-        print(f"\n=== {title}", flush=True)
+    def run(self, title: str, argv: list[object], *, env: dict[str, str] | None = None, beside: bool = False) -> bool:
+        """Run one command with its output shown; remember its last line. True when it exited 0. `beside`: another command runs, so the output is shown in one piece at the end."""
+        print(f"\n=== {title}" + (": begun, beside what follows" if beside else ""), flush=True)
         started = time.monotonic()
-        last = ""
+        last, kept = "", [f"\n=== {title}\n"]
         with subprocess.Popen([str(a) for a in argv], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                sys.stdout.write(line)
-                sys.stdout.flush()
+                if beside:
+                    kept.append(line)
+                else:
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
                 if line.strip():
                     last = line.rstrip()
+        if beside:
+            sys.stdout.write("".join(kept))
         seconds = time.monotonic() - started
         print(f"=== {title}: exit {process.returncode} after {seconds:.0f} s", flush=True)
         self.closing.append(last if "pytest" in title else f"{title}: {'ok' if process.returncode == 0 else 'FAILED'} ({seconds:.0f} s)")
         self.failed |= process.returncode != 0
         return process.returncode == 0
 
-    def pytest(self, title: str, args: list[str], env: dict[str, str] | None = None) -> bool:
+    def pytest(self, title: str, args: list[str], env: dict[str, str] | None = None, *, beside: bool = False) -> bool:
         """Run pytest in the project's environment."""
-        return self.run(f"pytest {title}", [BIN / "python", "-m", "pytest", *args], env=env)
+        return self.run(f"pytest {title}", [BIN / "python", "-m", "pytest", *args], env=env, beside=beside)
 
 
 def lab_environment() -> dict[str, str]:
@@ -62,15 +68,21 @@ def lab_environment() -> dict[str, str]:
 
 
 def with_lab(suite: Suite, fast: bool) -> None:
-    """Up, test, down; a lab that the user had up already stays up. The tests that need no lab run here too: `lab up` and `lab tools` have installed the engine, helm and the judge of GitOps that some of them use."""
+    """Up, test, down; a lab that the user had up already stays up. The tests that need no lab run here too, for `lab up` and `lab tools` have installed the engine, helm and the
+    judge of GitOps that some of them use: beside those on the lab, which wait for servers most of the time."""
     was_up = subprocess.run([str(LAB), "status"], cwd=ROOT, check=False, capture_output=True).returncode == 0
     ready = suite.run("lab up", [LAB, "up"]) and (not fast or suite.run("lab tools", [LAB, "tools"]))
+    other = threading.Thread(
+        target=lambda: suite.pytest("without the lab", FAST, env={**os.environ, "PATH": lab_environment()["PATH"]}, beside=True), name="without the lab"
+    )
     try:
         if fast:
-            suite.pytest("without the lab", FAST, env={**os.environ, "PATH": lab_environment()["PATH"]})
+            other.start()
         if ready:
             suite.pytest("on the lab", ON_LAB, env=lab_environment())
     finally:
+        if fast:
+            other.join()
         if not was_up:
             suite.run("lab down", [LAB, "down"])
             suite.run("lab leftovers", [LAB, "leftovers"])

@@ -82,7 +82,7 @@ def test_reapplying_a_restart_and_no_ops_of_others_write_nothing(running: Runnin
     docker("service", "update", "--detach", "--label-rm", "theirs", "web")
     look_again(running)
     assert running.engine.updates() == before + 4, "theirs, and none of ours"
-    assert running.running() == tasks
+    until(lambda: running.running() == tasks, 20, "the same tasks run")
     assert running.condition("Ready")["status"] == "True"
 
 
