@@ -203,6 +203,7 @@ def up() -> None:
         "crd/swarmclusters.swarmops.io",
         "crd/swarmservices.swarmops.io",
         "crd/swarmstacks.swarmops.io",
+        "crd/swarmworkerpools.swarmops.io",
     )
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     kubectl(env, "apply", "-f", "-", stdin=json.dumps(namespace))

@@ -1,13 +1,15 @@
-"""A SwarmWorkerPool on the real lab, scaled by kubectl."""
+"""SwarmWorkerPools on the real lab: scaled by kubectl, then by what tasks need, then deleted."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from harness.cloud import CloudView
-from harness.kube import Kubectl, condition, eventually
+from harness.kube import Kubectl, eventually
 from harness.operator import Operator
-from integration.conftest import cluster_manifest, docker_view
+from integration.conftest import cluster_manifest, docker_view, service_manifest
 
 pytestmark = pytest.mark.lab
 NAME = "pooled"
@@ -22,14 +24,25 @@ def pool_manifest(name: str, **spec: object) -> dict[str, object]:
     }
 
 
-def test_kubectl_scales_a_pool_up_and_down(kubectl: Kubectl, operator: Operator, cloud: CloudView) -> None:
+@pytest.fixture(scope="module")
+def uid(kubectl: Kubectl, operator: Operator) -> Iterator[str]:
+    """Of a cluster without workers of its own and the pool `apps` of one worker, whose object is there first."""
     kubectl.apply(pool_manifest("apps", replicas=1))
-    eventually(lambda: condition(kubectl.get("swarmworkerpool", "apps"), "Accepted")["reason"] == "ClusterNotFound", within=30)
-    kubectl.apply(cluster_manifest(NAME, workerPools=[]))
+    eventually(lambda: "ClusterNotFound" in str(kubectl.get("swarmworkerpool", "apps").get("status")), within=30)
+    kubectl.apply(cluster_manifest(NAME, workerPools=[], drainTimeoutSeconds=30))
     kubectl.wait("swarmworkerpool", "apps", timeout=300)
     kubectl.wait("swarmcluster", NAME, timeout=60)
-    uid = str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"])
-    assert sorted(s.name for s in cloud.servers(uid)) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
+    yield str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"])
+    kubectl("delete", "swarmcluster", NAME, "--ignore-not-found", "--timeout=180s", timeout=200)
+    kubectl("delete", "swarmworkerpool", "--all", "--timeout=60s", timeout=90)
+
+
+def servers(cloud: CloudView, uid: str) -> list[str]:
+    return sorted(str(s.name) for s in cloud.servers(uid))
+
+
+def test_kubectl_scales_a_pool_up_and_down(kubectl: Kubectl, cloud: CloudView, uid: str) -> None:
+    assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
     kubectl("scale", "swarmworkerpool", "apps", "--replicas=2")
     eventually(lambda: kubectl.get("swarmworkerpool", "apps")["status"]["summary"] == "2/2", within=180)
     kubectl.wait("swarmworkerpool", "apps", timeout=60)
@@ -40,8 +53,32 @@ def test_kubectl_scales_a_pool_up_and_down(kubectl: Kubectl, operator: Operator,
     kubectl("scale", "swarmworkerpool", "apps", "--replicas=1")
     eventually(lambda: kubectl.get("swarmworkerpool", "apps")["status"]["replicas"] == 1, within=120)
     kubectl.wait("swarmworkerpool", "apps", timeout=60)
-    assert sorted(s.name for s in cloud.servers(uid)) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
+    assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
+
+
+def test_a_pool_grows_for_tasks_that_wait_and_shrinks_when_they_are_gone(kubectl: Kubectl, cloud: CloudView, uid: str) -> None:
+    bounds = {"minReplicas": 1, "maxReplicas": 3, "scaleUp": {"pendingSeconds": 5}, "scaleDownAfterSeconds": 20}
+    kubectl.patch("swarmworkerpool", "apps", {"spec": {"autoscaling": bounds}})
+    view = docker_view(kubectl, NAME)
+    node = next(n for n in view.nodes() if n["Spec"]["Role"] == "worker")
+    view.close()
+    # More than half of a node: two do not fit on one.
+    reserved = str(node["Description"]["Resources"]["NanoCPUs"] * 0.6 / 1e9)
+    placement = {"constraints": ["node.labels.tier == apps"]}
+    kubectl.apply(service_manifest("hungry", NAME, replicas=2, placement=placement, resources={"reservations": {"cpus": reserved}}))
+    kubectl.wait("swarmservice", "hungry", timeout=240)
+    assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-apps-1", f"{NAME}-manager-0"], "one more, and no further one"
+    kubectl.wait("swarmworkerpool", "apps", timeout=60)
+    told = kubectl("get", "events", "--field-selector=reason=Scaled", "-o", "jsonpath={.items[*].message}")
+    assert "pool apps: 1 -> 2 workers" in told and "no suitable node" in told
+    kubectl("delete", "swarmservice", "hungry", "--timeout=60s", timeout=90)
+    eventually(lambda: kubectl.get("swarmworkerpool", "apps")["status"]["replicas"] == 1, within=180)
+    assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
+
+
+def test_a_deleted_pool_is_waited_for_until_its_worker_is_gone(kubectl: Kubectl, cloud: CloudView, uid: str) -> None:
     kubectl("delete", "swarmworkerpool", "apps", "--timeout=120s", timeout=150)
-    assert [s.name for s in cloud.servers(uid)] == [f"{NAME}-manager-0"], "kubectl delete waited for the worker"
+    assert servers(cloud, uid) == [f"{NAME}-manager-0"]
+    kubectl.wait("swarmcluster", NAME, timeout=60)
     kubectl("delete", "swarmcluster", NAME, "--timeout=180s", timeout=200)
     assert cloud.leftovers(uid) == []
