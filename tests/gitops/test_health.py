@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from gitops.judges import HEALTH, ORACLE, ROOT, Judged, judge
+from simulation.test_pools import APPS, PoolWorld
 from simulation.test_stacks import SHOP
 from simulation.test_stacks import World as StackWorld
 from simulator import World, drive
+from simulator.world import KEY
 from swarm_operator.api.crd import KINDS, NOT_LOOKED_AT
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.engine.outcome import Done
@@ -177,6 +179,33 @@ def test_kstatus_takes_an_object_without_status_for_done_which_is_why_the_crd_gi
 def test_the_config_map_holds_the_script_for_all_kinds() -> None:
     data = yaml.safe_load((HEALTH.parent / "argocd-cm.yaml").read_text())["data"]
     assert data == {f"resource.customizations.health.swarmops.io_{kind.kind}": HEALTH.read_text() for kind in KINDS}
+
+
+def test_a_pool_is_waited_for_with_or_without_its_cluster_and_a_refused_one_is_a_failure() -> None:
+    world = PoolWorld()
+    world.put()
+    states = [seen(world.objects.resources[APPS])]
+    cluster = world.objects.resources.pop(KEY)
+    world.pool()
+    states.append(seen(world.objects.resources[APPS]))
+    world.objects.resources[KEY] = cluster
+
+    def look() -> bool:
+        world.pool()
+        states.append(seen(world.objects.resources[APPS]))
+        return ready(states[-1]) and world.ready
+
+    drive(world, look)
+    world.put(replicas=2)
+    states.append(seen(world.objects.resources[APPS]))
+    world.pool()
+    states.append(seen(world.objects.resources[APPS]))
+    judged = [both(verdict) for verdict in judge(states)]
+    assert {verdict for state, verdict in zip(states[:-2], judged, strict=False) if not ready(state)} == {WAITING}
+    assert DONE in judged[:-2] and judged[-2:] == [WAITING, WAITING]
+    world.put(machine={"metadata": {"swarmops-x": "1"}})
+    world.pool()
+    assert [both(verdict) for verdict in judge([seen(world.objects.resources[APPS])])] == [STUCK]
 
 
 def test_a_stack_is_waited_for_until_it_is_ready_and_a_wrong_file_is_a_failure() -> None:

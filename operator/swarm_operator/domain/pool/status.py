@@ -87,7 +87,9 @@ def _verdicts(view: PoolView, workers: Sequence[MachineStatus], wanted: int) -> 
         ready, reconciling = no(Reason.DELETING, left), yes(Reason.DELETING, left)
         stalled = no(Reason.AS_EXPECTED)
     elif accepted.status == "False":
-        ready, reconciling = no(accepted.reason, accepted.message), no(Reason.AS_EXPECTED)
+        # A cluster may come, so that is waited for; a refusal is not.
+        ready = no(accepted.reason, accepted.message)
+        reconciling = yes(accepted.reason, accepted.message) if view.cluster is None else no(Reason.AS_EXPECTED)
     else:
         ready = _ready(view, workers, wanted)
         idle = ready.status == "True" or view.paused
