@@ -319,6 +319,7 @@ def test_deletion_asks_the_swarm_anew_what_uses_a_network(ready: World) -> None:
         del ready.objects.resources[key]
     ready.delete()
     ready.stacks.reconcile(SHOP)
+    ready.stacks.reconcile(SHOP)
     assert SHOP not in ready.objects.resources and ready.networks() == set()
     assert "Retained" not in {reason for reason, _, _ in ready.objects.events}
 
@@ -336,7 +337,7 @@ def test_deletion_waits_for_tasks_that_end_and_for_a_cluster_that_is_away(ready:
     ready.swarm.busy_networks = {network.id for network in ready.swarm.networks}
     ready.delete()
     ready.settle()
-    assert ready.condition("Ready") == ("False", "Deleting") and "still in use" in ready.message("Ready")
+    assert ready.condition("Ready") == ("False", "Deleting") and "wait for tasks" in ready.message("Ready")
     ready.sessions.drop(CLUSTER)
     assert isinstance(ready.stack(), Retry)
     assert ready.condition("Ready") == ("False", "DeletionBlocked")

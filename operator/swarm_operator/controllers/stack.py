@@ -62,6 +62,7 @@ class StackController:
     def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
         self._objects, self._sessions, self._clock = objects, sessions, clock
         self._removal = StackRemoval(objects, sessions, clock)
+        self._removed: set[str] = set()
 
     def reconcile(self, key: Key) -> Outcome:
         """One round for one SwarmStack; never raises ExternalError."""
@@ -237,10 +238,10 @@ class StackController:
             except ExternalError as error:
                 this.retry = error
                 return
-            if gone:
+            if gone and network.id not in self._removed:
+                self._removed.add(network.id)
                 self._objects.event(resource, Reason.DELETED, f"removed network {network.name}: nothing in the compose file needs it")
-            else:
-                this.busy = True
+            this.busy = True  # a manager shows it until its own last task there has ended
 
     @staticmethod
     def _note(error: ExternalError, name: str, text: str, this: _Round) -> None:

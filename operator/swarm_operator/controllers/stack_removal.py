@@ -32,6 +32,7 @@ class StackRemoval:
 
     def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
         self._objects, self._sessions, self._clock = objects, sessions, clock
+        self._removed: set[str] = set()
 
     def reconcile(self, resource: Resource) -> Outcome:
         """One round for an object with a deletion timestamp. Raises ExternalError of Kubernetes."""
@@ -80,12 +81,14 @@ class StackRemoval:
         for network in ours(resource.uid, Known(swarm)):
             if network.id in swarm.used:
                 self._objects.event(resource, Reason.RETAINED, f"network {network.name} stays: services that are not of this stack use it")
-            elif remove_network(session, network.id):
-                self._objects.event(resource, Reason.DELETED, f"removed network {network.name}")
             else:
+                # A manager shows it until its own last task there has ended: another stack of that name would meet it, so we wait until it is seen no more.
+                if remove_network(session, network.id) and network.id not in self._removed:
+                    self._removed.add(network.id)
+                    self._objects.event(resource, Reason.DELETED, f"removed network {network.name}")
                 left.append(network.name)
         if left:
-            self._tell(resource, Reason.DELETING, f"networks still in use by tasks that are ending: {', '.join(left)}"[:1024])
+            self._tell(resource, Reason.DELETING, f"networks wait for tasks that are ending: {', '.join(left)}"[:1024])
             return After(LOOK_SECONDS)
         return self._release(resource)
 
