@@ -7,27 +7,28 @@ rollback unless the manifest changed, and after a rollback for failure holds the
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.service import SwarmServiceStatus
 from swarm_operator.domain.facts import Fact, Unknown
 from swarm_operator.domain.ownership import SERVICE_LABEL_RESTARTED, SERVICE_LABEL_SCHEDULED
+from swarm_operator.domain.service import news
 from swarm_operator.domain.service.compare import Diff, compare, creation, is_job, patch
 from swarm_operator.domain.service.contest import contest
 from swarm_operator.domain.service.convergence import Convergence, measure
 from swarm_operator.domain.service.decision import Announcement, Create, Observed, Prepare, Prune, ServicePlan, Step, Subject, Update
-from swarm_operator.domain.service.endpoints import endpoints, virtual_ips
 from swarm_operator.domain.service.gating import unsupported
 from swarm_operator.domain.service.inputs import Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
 from swarm_operator.domain.service.materials import MaterialProblem, with_ids
 from swarm_operator.domain.service.render import Desired, NetworksMissing, Owner, render, resolve_networks
-from swarm_operator.domain.service.reports import REACHABLE, finish, unreachable
+from swarm_operator.domain.service.reports import REACHABLE, blocked, finish, seen_of, unreachable
+from swarm_operator.domain.service.resume import resume
 from swarm_operator.domain.service.schedule import Look, consult
 from swarm_operator.domain.service.settle import settle
-from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, was, yes
+from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, was, yes
 from swarm_operator.engine.clock import rfc3339
 
 
@@ -51,8 +52,8 @@ class _Decision:
 
     def plan(self) -> ServicePlan:
         if (problem := self._subject.problem) is not None:
-            news = () if self._told(problem) else (Announcement(problem.reason, problem.message, True),)
-            return self._end(self._blocked(problem, self._available(), stalled=True), self._observe(), requeue=60.0, seen=news)
+            told = news.problem(self._previous, problem)
+            return self._end(self._blocked(problem, self._available(), stalled=True), self._observe(), requeue=60.0, seen=told)
         try:
             networks = resolve_networks(self._spec, self._observed.view)
         except NetworksMissing as missing:
@@ -62,14 +63,14 @@ class _Decision:
             self._supplies = supplies = Supplies(self._spec, self._subject.owner, self._observed.inputs)
         except MaterialProblem as lacking:
             problem = no(lacking.reason, lacking.message)
-            news = () if self._told(problem) else (Announcement(lacking.reason, lacking.message, True),)
-            return self._end(self._blocked(problem, self._available(), stalled=lacking.lasting), self._observe(), requeue=10.0, seen=news)
+            told = news.problem(self._previous, problem)
+            return self._end(self._blocked(problem, self._available(), stalled=lacking.lasting), self._observe(), requeue=10.0, seen=told)
         desired = render(self._spec, self._consulted(), networks, supplies.context())
         self._digest = desired.digest
         if (text := unsupported(desired, self._observed.view.engine_api_version)) is not None:
             lacking_field = no(Reason.UNSUPPORTED_FIELD, text)
-            news = () if self._told(lacking_field) else (Announcement(Reason.UNSUPPORTED_FIELD, text, True),)
-            return self._end(self._blocked(lacking_field, self._available(), stalled=True), self._observe(), requeue=60.0, seen=news)
+            told = news.problem(self._previous, lacking_field)
+            return self._end(self._blocked(lacking_field, self._available(), stalled=True), self._observe(), requeue=60.0, seen=told)
         own, adopting = self._observed.own, False
         if own is None and (other := self._observed.namesake) is not None:
             if self._spec.adoption_policy != "IfUnowned" or not adoptable(other, self._subject.owner):
@@ -120,11 +121,8 @@ class _Decision:
         look, own = self._look, self._observed.own
         if look is None:
             return status.model_copy(update={"schedule": None}) if self._spec.schedule is None else status
-        found, measured = look.status, None if own is None else self._measured(own)
-        last, succeeded = found.last_schedule_time, found.last_successful_time
-        if measured is not None and measured.full and last is not None and look.due is None and (succeeded is None or succeeded < last):
-            found = found.model_copy(update={"last_successful_time": rfc3339(self._now)})
-        return status.model_copy(update={"schedule": found})
+        measured = None if own is None else self._measured(own)
+        return status.model_copy(update={"schedule": look.after(self._now, done=measured is not None and measured.full)})
 
     # -- nothing there
 
@@ -140,7 +138,7 @@ class _Decision:
             return self._end(Findings(REACHABLE, applied, none_run, yes(Reason.DRIFT_FOUND) if gone else no(Reason.NO_DRIFT), paused=True), status)
         if gone and self._spec.drift_policy == "Report":
             found = yes(Reason.DRIFT_FOUND, "the service was removed outside; driftPolicy is Report")
-            return self._end(Findings(REACHABLE, no(found.reason, found.message), none_run, found), status, seen=self._new_drift(status.drift))
+            return self._end(Findings(REACHABLE, no(found.reason, found.message), none_run, found), status, seen=news.drift(self._previous, status.drift))
         if gone and (contested := self._contested(frozenset({"service"}), "the service was removed", none_run, status)) is not None:
             return contested
         if (rejected := self._rejected(desired)) is not None:
@@ -195,7 +193,7 @@ class _Decision:
             return self._hold(own, status, available, texts)
         if not edited and (spec.drift_policy == "Report" or is_job(own.spec)):
             # Any update of a job runs it again: drift is only told, for nobody asked for another run.
-            return self._end(Findings(REACHABLE, no(Reason.DRIFT_FOUND, summary), available, drifted), status, seen=self._new_drift(texts))
+            return self._end(Findings(REACHABLE, no(Reason.DRIFT_FOUND, summary), available, drifted), status, seen=news.drift(self._previous, texts))
         if not fresh and own.update_state == "updating" and not diff.restarts:
             # The rollout is ours (its task template is), and a write now would make the failing spec the rollback target.
             waiting = f"put back once the rolling update is done: {summary}"
@@ -258,7 +256,7 @@ class _Decision:
         status = status.model_copy(update={"revision": None})  # what runs is not what was applied last
         known = self._previous.update_state or ""
         seen = () if known.startswith("rollback_") else (Announcement(Reason.ROLLED_BACK, message, True),)
-        return self._end(findings, status, requeue=10.0 if ended else 1.0, seen=seen + self._new_failures(status))
+        return self._end(findings, status, requeue=10.0 if ended else 1.0, seen=seen + news.failures(self._previous, status))
 
     # -- there, and as declared
 
@@ -286,9 +284,10 @@ class _Decision:
             stalled=verdict.stalled,
             paused=self._spec.paused,
         )
-        seen = self._new_failures(status) + self._paused_news(own)
-        if (resumed := self._resumed(own, findings, status)) is not None:
-            return resumed
+        seen = news.failures(self._previous, status) + news.pause(self._previous, own)
+        if (again := resume(self._spec, own, findings, status, self._now)) is not None:
+            step = Update(own.id, own.version, own.spec, ("resume",), False, self._registry_auth) if again.due else None
+            return self._end(again.findings, again.status, step=step, requeue=again.requeue, seen=news.pause(self._previous, own), done=again.done)
         quiet = own.update_state in ("", "completed") and verdict.available.status == "True" and not self._spec.paused
         if quiet and self._credentials_hash != self._previous.pull_secrets_hash and self._spec.mode in ("replicated", "global"):
             # Only the credentials of the task template change, from which no running task restarts; of a job any update would be a new run.
@@ -300,26 +299,6 @@ class _Decision:
             told = Announcement(Reason.DELETED, f"removed what nothing refers to any more: {', '.join(m.name for m in stale)}"[:1024])
             return self._end(findings, status, step=Prune(stale), requeue=0.3, seen=seen, done=(told,))
         return self._end(findings, status, requeue=verdict.requeue, seen=seen)
-
-    def _resumed(self, own: LiveService, findings: Findings, status: SwarmServiceStatus) -> ServicePlan | None:
-        """The same spec posted once more: only a further update makes the engine go on with one that it paused (swarmkit `orchestrator/update`)."""
-        policy, tried = self._spec.paused_update, self._previous.resumes
-        if own.update_state != "paused" or policy.action != "Resume" or tried >= policy.attempts or self._spec.paused or status.progressed_at is None:
-            return None
-        due = datetime.fromisoformat(status.progressed_at) + timedelta(seconds=policy.after_seconds * 2.0**tried)
-        told = f"attempt {tried + 1} of {policy.attempts} to continue the paused update: {own.update_message}"
-        if self._now < due:
-            pending = yes(Reason.UPDATE_PAUSED, f"{own.update_message}; continued at {rfc3339(due)}")
-            waiting = replace(findings, reconciling=pending, stalled=no(Reason.AS_EXPECTED), ready=no(pending.reason, pending.message))
-            return self._end(waiting, status, requeue=max(1.0, (due - self._now).total_seconds()), seen=self._paused_news(own))
-        status = status.model_copy(update={"resumes": tried + 1, "update_state": None, "progressed_at": rfc3339(self._now)})
-        going = replace(findings, reconciling=yes(Reason.UPDATE_RESUMED, told), stalled=no(Reason.AS_EXPECTED), ready=no(Reason.UPDATE_RESUMED, told))
-        step = Update(own.id, own.version, own.spec, ("resume",), False, self._registry_auth)
-        return self._end(going, status, step=step, requeue=0.3, seen=self._paused_news(own), done=(Announcement(Reason.UPDATE_RESUMED, told, True),))
-
-    def _paused_news(self, own: LiveService) -> tuple[Announcement, ...]:
-        known = own.update_state != "paused" or self._previous.update_state == "paused"
-        return () if known else (Announcement(Reason.UPDATE_PAUSED, own.update_message, True),)
 
     # -- parts
 
@@ -355,11 +334,6 @@ class _Decision:
         image = self._observed.inputs.image
         return None if image is None else image.message
 
-    def _told(self, problem: Finding) -> bool:
-        """Whether the condition already says so, and an Event has with it."""
-        applied = next((c for c in self._previous.conditions if c.type == ConditionType.APPLIED.value), None)
-        return applied is not None and (applied.reason, applied.message) == (problem.reason.value, problem.message)
-
     def _measured(self, own: LiveService) -> Convergence | None:
         o = self._observed
         return None if o.tasks is None else measure(own, o.view, o.tasks, o.history)
@@ -377,40 +351,14 @@ class _Decision:
     def _observe(self) -> SwarmServiceStatus:
         """The previous status with what was seen of the live service."""
         own = self._observed.own
-        if own is None:
-            return self._previous
-        view, tasks = self._observed.view, self._observed.tasks
-        update: dict[str, object] = {"service_id": own.id, "update_state": own.update_state or None, "ports": list(own.ports)}
-        update |= {"endpoints": endpoints(own, view, tasks, self._previous.endpoints), "virtual_ips": virtual_ips(own, view)}
-        measured = self._measured(own)
-        if measured is not None:
-            failing = [] if measured.full and not self._observed.history else list(measured.failing)
-            update |= {"replicas": replica_status(measured), "current_replicas": measured.running, "failing_tasks": failing}
-        return self._previous.model_copy(update=update)
+        return self._previous if own is None else seen_of(self._previous, own, self._observed, self._measured(own))
 
     def _blocked(self, problem: Finding, available: Finding, *, stalled: bool) -> Findings:
-        return Findings(
-            REACHABLE,
-            applied=problem,
-            available=available,
-            reconciling=no(Reason.IDLE) if stalled else yes(problem.reason, problem.message),
-            stalled=yes(problem.reason, problem.message) if stalled else no(Reason.AS_EXPECTED),
-            ready=problem,
-            paused=self._spec.paused,
-        )
+        return blocked(problem, available, stalled=stalled, paused=self._spec.paused)
 
     def _rejected(self, desired: Desired) -> Finding | None:
         rejection = self._observed.rejection
         return no(rejection.reason, rejection.message) if rejection is not None and rejection.digest == desired.digest else None
-
-    def _new_drift(self, texts: list[str]) -> tuple[Announcement, ...]:
-        return () if texts == list(self._previous.drift) else (Announcement(Reason.DRIFT_FOUND, "; ".join(texts)[:1024], True),)
-
-    def _new_failures(self, status: SwarmServiceStatus) -> tuple[Announcement, ...]:
-        told = {(f.state, f.error) for f in self._previous.failing_tasks}
-        fresh = [f for f in status.failing_tasks if (f.state, f.error) not in told]
-        text = "; ".join(f"{f.state}{' on ' + f.node if f.node else ''}: {f.error or 'no error text'}" for f in fresh)
-        return (Announcement(Reason.TASKS_FAILING, text[:1024], True),) if fresh else ()
 
     def _end(
         self,

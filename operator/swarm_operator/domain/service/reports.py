@@ -11,9 +11,11 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Unknown
-from swarm_operator.domain.service.decision import Announcement, ServicePlan, Step, Subject
+from swarm_operator.domain.service.convergence import Convergence
+from swarm_operator.domain.service.decision import Announcement, Observed, ServicePlan, Step, Subject
+from swarm_operator.domain.service.endpoints import endpoints, virtual_ips
 from swarm_operator.domain.service.live import LiveService
-from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, with_conditions, yes
+from swarm_operator.domain.service.status import UNJUDGED, Finding, Findings, no, replica_status, with_conditions, yes
 from swarm_operator.engine.clock import rfc3339
 
 REACHABLE = yes(Reason.AS_EXPECTED)
@@ -24,6 +26,29 @@ def unreachable(subject: Subject, why: Unknown, now: datetime) -> ServicePlan:
     problem = no(why.reason, why.message)
     findings = Findings(problem, reconciling=yes(why.reason, why.message), ready=problem, paused=subject.spec.paused)
     return finish(subject, findings, subject.status, now)
+
+
+def seen_of(previous: SwarmServiceStatus, own: LiveService, observed: Observed, measured: Convergence | None) -> SwarmServiceStatus:
+    """The previous status with what was seen of the live service; `measured` None where its tasks were not read."""
+    update: dict[str, object] = {"service_id": own.id, "update_state": own.update_state or None, "ports": list(own.ports)}
+    update |= {"endpoints": endpoints(own, observed.view, observed.tasks, previous.endpoints), "virtual_ips": virtual_ips(own, observed.view)}
+    if measured is not None:
+        failing = [] if measured.full and not observed.history else list(measured.failing)
+        update |= {"replicas": replica_status(measured), "current_replicas": measured.running, "failing_tasks": failing}
+    return previous.model_copy(update=update)
+
+
+def blocked(problem: Finding, available: Finding, *, stalled: bool, paused: bool) -> Findings:
+    """`problem` keeps the spec from being applied; `stalled` where no retry helps."""
+    return Findings(
+        REACHABLE,
+        applied=problem,
+        available=available,
+        reconciling=no(Reason.IDLE) if stalled else yes(problem.reason, problem.message),
+        stalled=yes(problem.reason, problem.message) if stalled else no(Reason.AS_EXPECTED),
+        ready=problem,
+        paused=paused,
+    )
 
 
 def refused(subject: Subject, plan: ServicePlan, error: ExternalError, now: datetime) -> ServicePlan:

@@ -26,6 +26,13 @@ class Look:
         upcoming = self.status.next_schedule_time
         return None if upcoming is None else max(0.5, (datetime.fromisoformat(upcoming) - now).total_seconds() + 0.1)
 
+    def after(self, now: datetime, *, done: bool) -> ScheduleStatus:
+        """The status with the success of the last run, where it is `done` and that is not told yet."""
+        last, succeeded = self.status.last_schedule_time, self.status.last_successful_time
+        if done and last is not None and self.due is None and (succeeded is None or succeeded < last):
+            return self.status.model_copy(update={"last_successful_time": rfc3339(now)})
+        return self.status
+
 
 def consult(schedule: JobSchedule, before: ScheduleStatus | None, last_run: str, *, busy: bool, stopped: bool, now: datetime) -> Look:
     """`last_run` is what the live service says of its last scheduled run, "" for none; `busy`: that run goes on; `stopped`: the whole object is paused. Of several runs that
