@@ -63,9 +63,9 @@ def test_a_pool_grows_for_tasks_that_wait_and_shrinks_when_they_are_gone(kubectl
     node = next(n for n in view.nodes() if n["Spec"]["Role"] == "worker")
     view.close()
     # More than half of a node: two do not fit on one.
-    reserved = str(node["Description"]["Resources"]["NanoCPUs"] * 0.6 / 1e9)
+    reserved = f"{int(node['Description']['Resources']['NanoCPUs'] * 0.6 / 1e6)}m"
     placement = {"constraints": ["node.labels.tier == apps"]}
-    kubectl.apply(service_manifest("hungry", NAME, replicas=2, placement=placement, resources={"reservations": {"cpus": reserved}}))
+    kubectl.apply(service_manifest("hungry", NAME, replicas=2, placement=placement, resources={"reservations": {"cpu": reserved}}))
     kubectl.wait("swarmservice", "hungry", timeout=240)
     assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-apps-1", f"{NAME}-manager-0"], "one more, and no further one"
     kubectl.wait("swarmworkerpool", "apps", timeout=60)
