@@ -152,10 +152,12 @@ def test_what_is_not_known_takes_nobody_away(world: PoolWorld, call: str) -> Non
 def test_a_status_that_was_lost_takes_nobody_away(world: PoolWorld) -> None:
     world.swarm.demands += [demand("a"), demand("b")]
     run(world, 200)
-    assert len(web(world)) == 2
+    ids = [world.server(name).id for name in web(world)]
+    assert len(ids) == 2
     world.lose_status()
     run(world, 200)
-    assert len(web(world)) == 2 and entry(world).desired == 2 and world.ready
+    assert [world.server(name).id for name in web(world)] == ids, "the very same: nobody went and came again"
+    assert entry(world).desired == 2 and world.ready
 
 
 def test_a_paused_cluster_scales_nothing(world: PoolWorld) -> None:
