@@ -72,6 +72,14 @@ def test_a_quota_is_told_from_a_policy(api: KubernetesApi, server: Any, answer: 
     assert failure(api, "POST").kind is ErrorKind.QUOTA
 
 
+def test_a_field_that_the_installed_crds_lack_is_said_so(api: KubernetesApi, server: Any, answer: Any) -> None:
+    """The API server answers 500 (seen of 1.35): nothing was stored, and the same body will never do."""
+    text = "failed to create typed patch object (ns/x; group/v1, Kind=X): .status.pools: field not declared in schema"
+    server.answer = lambda request: answer(500, {"message": text})
+    error = failure(api, "PATCH")
+    assert error.kind is ErrorKind.INVALID and "custom resource definitions" in error.message and ".status.pools" in error.message
+
+
 def test_a_lost_answer_to_a_write_is_ambiguous_and_not_sent_again(api: KubernetesApi, server: Any, answer: Any) -> None:
     for status in (0, -1):  # closed; silent
         server.requests.clear()

@@ -139,6 +139,8 @@ def _refused(status: int, data: bytes, headers: Mapping[str, str], *, is_write: 
     if "failed to create typed patch object" in message:
         # An apply that does not fit the schema is answered with 500 (structured-merge-diff's error, unclassified); the same body will never do.
         kind = ErrorKind.INVALID
+        if "field not declared in schema" in message:
+            message = f"the custom resource definitions are not those of this version of the operator, apply them first: {message}"[:1024]
     if kind is ErrorKind.FORBIDDEN and "exceeded quota" in message:
         kind = ErrorKind.QUOTA
     return ExternalError(kind, SYSTEM, message, retry_after=_seconds(headers.get("Retry-After")))
