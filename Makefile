@@ -61,6 +61,9 @@ lock: $(VENV)/.stamp ## Renew requirements.txt and requirements-dev.txt (hashes,
 	@$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header -o requirements.txt pyproject.toml
 	@$(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --allow-unsafe --no-header --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
 
+bench: $(VENV)/.stamp ## What it costs the engine to keep services as declared, beside the same by docker stack deploy
+	@PYTHONPATH=operator:deploy/lab:tests $(PY) tests/bench/services.py
+
 clean: ## Remove what make made in this directory
 	@rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
