@@ -30,6 +30,7 @@ from swarm_operator.ports.swarm import TlsMaterial
 
 _MINE = os.getpid() % 16384
 _BASE = ipaddress.ip_address("10.254.0.0") + 4 * _MINE
+_WORKER_BASE = ipaddress.ip_address("10.253.0.0") + 4 * _MINE
 HOST, GUEST = str(_BASE + 1), str(_BASE + 2)
 NETNS, OUTER = f"swo-engine-{_MINE}", f"swo-eng{_MINE}"
 """One set per test process: runs at the same time do not meet."""
@@ -99,6 +100,8 @@ class PrivateEngine:
     """Starts on `start`, is stopped by its process id on `stop`. `flags` are further ones for dockerd; `root` is a file system to take it and its command line from
     (`engine_packages`), this machine's when absent."""
 
+    netns = NETNS
+
     def __init__(self, *flags: str, root: Path | None = None) -> None:
         self._flags, self._root = flags, root
         self.endpoint = f"tcp://{GUEST}:2376"
@@ -137,7 +140,7 @@ class PrivateEngine:
             [
                 *(
                     "nsenter",
-                    f"--net=/run/netns/{NETNS}",
+                    f"--net=/run/netns/{self.netns}",
                     "unshare",
                     "--mount",
                     "--uts",
@@ -227,6 +230,38 @@ class PrivateEngine:
         shutil.rmtree(self._dir, ignore_errors=True)
 
 
+class PrivateWorker(PrivateEngine):
+    """A second engine, in a namespace of its own that leads to the manager's only, joined to its swarm as a worker."""
+
+    netns = f"swo-worker-{_MINE}"
+
+    def join(self, manager: PrivateEngine) -> str:
+        """Start it and join; the id of its node."""
+        near, far = str(_WORKER_BASE + 1), str(_WORKER_BASE + 2)
+        run(["ip", "netns", "delete", self.netns], check=False)
+        run(["ip", "netns", "add", self.netns])
+        run(["ip", "-n", manager.netns, "link", "add", "worker", "type", "veth", "peer", "name", "eth0", "netns", self.netns])
+        run(["ip", "-n", manager.netns, "addr", "add", f"{near}/30", "dev", "worker"])
+        run(["ip", "-n", manager.netns, "link", "set", "worker", "up"])
+        for command in (
+            ["addr", "add", f"{far}/30", "dev", "eth0"],
+            ["link", "set", "eth0", "up"],
+            ["link", "set", "lo", "up"],
+            ["route", "add", "default", "via", near],
+        ):
+            run(["ip", "-n", self.netns, *command])
+        self.launch()
+        token = manager.docker("swarm", "join-token", "-q", "worker").stdout.strip()
+        self.docker("swarm", "join", "--advertise-addr", far, "--token", token, f"{GUEST}:2377")
+        return self.docker("info", "--format", "{{.Swarm.NodeID}}").stdout.strip()
+
+    def stop(self) -> None:
+        self.docker("swarm", "leave", "--force", check=False)
+        self.halt()
+        run(["ip", "netns", "delete", self.netns], check=False)
+        shutil.rmtree(self._dir, ignore_errors=True)
+
+
 ENGINES: Final = ("installed", "trixie")
 """The engines that tests of fields and updates run on: this machine's, and the one of a newer Debian suite (26.1, API 1.45)."""
 
@@ -258,6 +293,7 @@ def sweep() -> None:
         pid = directory.name.split("-")[2]
         if pid.isdigit() and not Path("/proc", pid).exists():
             run(["ip", "netns", "delete", f"swo-engine-{int(pid) % 16384}"], check=False)
+            run(["ip", "netns", "delete", f"swo-worker-{int(pid) % 16384}"], check=False)
             run(["ip", "link", "delete", f"swo-eng{int(pid) % 16384}"], check=False)
             shutil.rmtree(directory, ignore_errors=True)
 

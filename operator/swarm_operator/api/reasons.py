@@ -168,6 +168,7 @@ class Reason(StrEnum):
     REPAIRED = "Repaired", "A repair of a failed machine was tried: its engine restarted, joined again, its server started or rebooted."
     PRESERVED = "Preserved", "A failed machine was taken out of the swarm and its server kept, as the annotation swarmops.io/preserve asks."
     SCALED = "Scaled", "The number of machines or replicas changed."
+    REBALANCED = "Rebalanced", "Nodes have changed, and spec.rebalance has all tasks of the service replaced so that they are spread anew."
     TOKEN_ROTATED = "TokenRotated", "Swarm join tokens were rotated."
     KEY_ROTATED = "KeyRotated", "The unlock key was made, stored, rotated, or a former one forgotten."
     RECOVERED = "Recovered", "A swarm whose majority of managers was gone was made anew from one that was left."

@@ -45,6 +45,28 @@ class ScheduleStatus(ApiModel):
     next_schedule_time: Moment | None = Field(default=None, description="The time of the next run; absent while suspended.")
 
 
+class RebalanceSpec(ApiModel):
+    """When the tasks are spread anew after nodes have changed. It replaces all tasks, as `updateConfig` says, at most once per change."""
+
+    min_skew: Annotated[int, Field(ge=2, le=100000)] = Field(
+        default=2, description="By how many tasks the most loaded node must exceed the least loaded one; 1 can't be evened."
+    )
+    settle_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(default=30, description="For how long the eligible nodes must have been the same.")
+
+
+class RebalanceStatus(ApiModel):
+    """The nodes that the service can run on, and what was done about their last change."""
+
+    nodes: Annotated[str, Field(max_length=32)] = Field(description="Hash of the IDs of the ready, active nodes that meet the placement.")
+    since: Moment = Field(description="Since when it is these nodes.")
+    judged_at: Moment | None = Field(default=None, description="When it was decided, for these nodes, whether tasks are spread anew; absent until then.")
+    rebalanced_at: Moment | None = Field(default=None, description="When tasks were last spread anew.")
+    message: Annotated[str, Field(max_length=256)] = Field(default="", description="Why tasks that are uneven were left as they are.")
+    skew: int | None = Field(
+        default=None, ge=0, description="By how many tasks the most loaded node, or branch of a preference, exceeded the least loaded one, when last counted."
+    )
+
+
 def schedule_problem(schedule: JobSchedule) -> tuple[str, str] | None:
     """The field of the schedule that can't be understood, and why; None where all is well."""
     try:

@@ -22,7 +22,7 @@ from swarm_operator.api.container import (
 )
 from swarm_operator.api.history import PausedUpdate, RollbackTo
 from swarm_operator.api.materials import ConfigFile, EnvSource, ImagePolicy, ImagePullSecret, Platform, SecretFile
-from swarm_operator.api.schedule import JobSchedule
+from swarm_operator.api.schedule import JobSchedule, RebalanceSpec
 from swarm_operator.api.service_status import AllocatedPort, Endpoint, FailingTask, ReplicaStatus, SwarmServiceStatus, VirtualIP
 
 
@@ -169,6 +169,7 @@ class SwarmServiceSpec(ApiModel):
             ),
             cel("!has(self.job) || self.mode in ['replicated-job', 'global-job']", "`job` must be set with a job mode only", fieldPath=".job"),
             cel("!has(self.schedule) || self.mode in ['replicated-job', 'global-job']", "`schedule` must be set with a job mode only", fieldPath=".schedule"),
+            cel("!has(self.rebalance) || self.mode == 'replicated'", "`rebalance` must be set with mode `replicated` only", fieldPath=".rebalance"),
             cel(
                 "!has(self.job) || self.mode != 'global-job' || (self.job.completions == 1 && !has(self.job.maxConcurrent))",
                 "`job.completions` and `job.maxConcurrent` must not be set with mode `global-job`",
@@ -274,6 +275,9 @@ class SwarmServiceSpec(ApiModel):
     log_driver: LogDriver | None = Field(default=None, description="Where output goes; the engine's default when absent.")
     replicas: Annotated[int, Field(ge=0, le=100000)] | None = Field(
         default=None, description="Tasks of a replicated service; 1 when absent at creation, and then left to others."
+    )
+    rebalance: RebalanceSpec | None = Field(
+        default=None, description="Spreads the tasks of a replicated service anew after nodes have come or gone; never when absent. `{}` takes the defaults."
     )
     placement: Placement = Field(default_factory=Placement, description="Where tasks may run.")
     networks: list[NetworkAttachment] = Field(

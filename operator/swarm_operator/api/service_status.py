@@ -10,7 +10,7 @@ from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.history import RevisionStatus
 from swarm_operator.api.materials import ImageStatus, MaterialStatus
-from swarm_operator.api.schedule import ScheduleStatus
+from swarm_operator.api.schedule import RebalanceStatus, ScheduleStatus
 
 
 class ReplicaStatus(ApiModel):
@@ -85,6 +85,7 @@ class SwarmServiceStatus(ApiModel):
         description="Label selector for the scale subresource: a HorizontalPodAutoscaler refuses to work without one. It selects no Pod, for there are none.",
     )
     ports: list[AllocatedPort] = Field(default_factory=list, max_length=128, description="Ports as published.", json_schema_extra={LIST_TYPE: "atomic"})
+    rebalance: RebalanceStatus | None = Field(default=None, description="With spec.rebalance: the nodes, and what was done about their last change.")
     schedule: ScheduleStatus | None = Field(default=None, description="What became of the schedule.")
     endpoints: list[Endpoint] = Field(
         default_factory=list, max_length=64, description="Where the ports answer; the first 64.", json_schema_extra={LIST_TYPE: "atomic"}

@@ -26,6 +26,7 @@ from swarm_operator.domain.service.convergence import measure
 from swarm_operator.domain.service.decision import Announcement, Create, Observed, Prepare, Prune, Rejection, ServicePlan, Subject, Update
 from swarm_operator.domain.service.live import LiveService
 from swarm_operator.domain.service.plan import decide
+from swarm_operator.domain.service.rebalance import watch
 from swarm_operator.domain.service.render import Json, Owner, service_name
 from swarm_operator.domain.service.reports import invalid, refused
 from swarm_operator.domain.service.status import was
@@ -181,7 +182,8 @@ class ServiceController:
         if own is not None:
             session.track(key, name, own.id)
         view = session.view({attachment.name for attachment in subject.spec.networks})
-        tasks, history = self._tasks(subject, session, own)
+        session.follow_nodes(key, subject.spec.rebalance is not None)
+        tasks, history = self._tasks(subject, session, own, view)
         rejection = self._rejections.get(key)
         if rejection is not None and self._clock.monotonic() - rejection[1] > REJECTION_SECONDS:
             rejection = None
@@ -197,14 +199,15 @@ class ServiceController:
             tuple(Correction(self._clock.monotonic() - at, fields) for at, fields in tuple(self._corrections.get(key, ()))),
         )
 
-    def _tasks(self, subject: Subject, session: ClusterSession, own: LiveService | None) -> tuple[tuple[Json, ...] | None, tuple[Json, ...]]:
+    def _tasks(self, subject: Subject, session: ClusterSession, own: LiveService | None, view: SwarmView) -> tuple[tuple[Json, ...] | None, tuple[Json, ...]]:
         """The tasks of the present spec, and failures of a spec that was rolled back. Not read while nothing has changed since the service was Ready: the counts in the
-        one list of all services say so."""
+        one list of all services say so. They don't say which nodes run them: where that is to be judged, they are read."""
         if own is None:
             return None, ()
         status = subject.status
         unchanged = was(status, ConditionType.READY) == "True" and status.version == own.version and status.observed_generation == subject.generation
-        if unchanged and own.running is not None and own.running == own.wanted == status.replicas.desired == status.replicas.running:
+        counted = own.running is not None and own.running == own.wanted == status.replicas.desired == status.replicas.running
+        if unchanged and counted and not watch(subject, own, view, self._clock.now()).due:
             return None, ()
         current = tuple(session.swarm.list_tasks(own.id, up_to_date=True))
         if not own.rolled_back_by_failure:

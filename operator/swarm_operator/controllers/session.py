@@ -54,6 +54,7 @@ class ClusterSession:
         """The key of names made from contents, once it was needed. Secret."""
         self._by_id: dict[str, Key] = {}
         self._by_name: dict[str, Key] = {}
+        self._following: set[Key] = set()
         self._pending: set[Key] = set()
         self._list_wanted = False
         self._timer: threading.Timer | None = None
@@ -87,9 +88,15 @@ class ClusterSession:
             if service_id is not None:
                 self._by_id[service_id] = key
 
+    def follow_nodes(self, key: Key, wanted: bool) -> None:
+        """Whether changes of nodes wake `key` (services that are global they wake at any rate)."""
+        with self._lock:
+            (self._following.add if wanted else self._following.discard)(key)
+
     def untrack(self, key: Key) -> None:
         """`key` is woken no more."""
         with self._lock:
+            self._following.discard(key)
             self._by_id = {i: k for i, k in self._by_id.items() if k != key}
             self._by_name = {n: k for n, k in self._by_name.items() if k != key}
 
@@ -168,7 +175,7 @@ class ClusterSession:
             if event.type == "node":
                 roaming = {service.id for service in self._cache.all() if live_mode(service.spec) == "global"}
                 with self._lock:
-                    keys = {key for service_id, key in self._by_id.items() if service_id in roaming}
+                    keys = {key for service_id, key in self._by_id.items() if service_id in roaming} | self._following
                 self._later({self.cluster, *keys}, with_list=True)
 
     def flush(self) -> None:

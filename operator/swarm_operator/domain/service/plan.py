@@ -23,7 +23,8 @@ from swarm_operator.domain.service.gating import unsupported
 from swarm_operator.domain.service.inputs import Supplies, polled
 from swarm_operator.domain.service.live import LiveService, adoptable
 from swarm_operator.domain.service.materials import MaterialProblem, with_ids
-from swarm_operator.domain.service.render import Desired, NetworksMissing, Owner, render, resolve_networks
+from swarm_operator.domain.service.rebalance import judge, watch
+from swarm_operator.domain.service.render import Desired, Json, NetworksMissing, Owner, render, resolve_networks
 from swarm_operator.domain.service.reports import REACHABLE, blocked, finish, seen_of, unreachable
 from swarm_operator.domain.service.resume import resume
 from swarm_operator.domain.service.schedule import Look, consult
@@ -254,8 +255,7 @@ class _Decision:
             ready=problem,
         )
         status = status.model_copy(update={"revision": None})  # what runs is not what was applied last
-        known = self._previous.update_state or ""
-        seen = () if known.startswith("rollback_") else (Announcement(Reason.ROLLED_BACK, message, True),)
+        seen = () if (self._previous.update_state or "").startswith("rollback_") else (Announcement(Reason.ROLLED_BACK, message, True),)
         return self._end(findings, status, requeue=10.0 if ended else 1.0, seen=seen + news.failures(self._previous, status))
 
     # -- there, and as declared
@@ -284,6 +284,8 @@ class _Decision:
             stalled=verdict.stalled,
             paused=self._spec.paused,
         )
+        watched = watch(self._subject, own, self._observed.view, self._now)
+        status = status.model_copy(update={"rebalance": watched.status})
         seen = news.failures(self._previous, status) + news.pause(self._previous, own)
         if (again := resume(self._spec, own, findings, status, self._now)) is not None:
             step = Update(own.id, own.version, own.spec, ("resume",), False, self._registry_auth) if again.due else None
@@ -298,7 +300,20 @@ class _Decision:
         if quiet and self._supplies is not None and (stale := self._supplies.superfluous(own)):
             told = Announcement(Reason.DELETED, f"removed what nothing refers to any more: {', '.join(m.name for m in stale)}"[:1024])
             return self._end(findings, status, step=Prune(stale), requeue=0.3, seen=seen, done=(told,))
-        return self._end(findings, status, requeue=verdict.requeue, seen=seen)
+        judged = judge(self._subject, own, watched, self._observed.tasks, measured, self._now, quiet=quiet)
+        status = status.model_copy(update={"rebalance": judged.status})
+        if judged.document is not None:
+            return self._rebalance(own, judged.document, judged.message, status, seen)
+        ahead = watched.wait if quiet and not (watched.due and measured is not None) else None
+        return self._end(findings, status, requeue=min((s for s in (ahead, verdict.requeue) if s is not None), default=None), seen=seen)
+
+    def _rebalance(self, own: LiveService, document: Json, message: str, status: SwarmServiceStatus, seen: news.News) -> ServicePlan:
+        """All tasks replaced once, as the restart annotation does; only that the counter is no part of what the manifest says."""
+        status = status.model_copy(update={"update_state": None, "resumes": 0, "progressed_at": rfc3339(self._now)})
+        going = yes(Reason.UPDATING, message)
+        findings = Findings(REACHABLE, yes(Reason.APPLIED), no(going.reason, message), no(Reason.NO_DRIFT), reconciling=going)
+        step = Update(own.id, own.version, document, ("rebalance",), True, self._registry_auth)
+        return self._end(findings, status, step=step, requeue=0.3, seen=seen, done=(Announcement(Reason.REBALANCED, message),))
 
     # -- parts
 

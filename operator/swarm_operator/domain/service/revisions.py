@@ -24,7 +24,7 @@ OUTSIDE: Final = frozenset(
         *("cluster_ref", "service_name", "mode", "replicas", "job"),
         *("update_config", "rollback_config", "image_policy", "image_pull_secrets", "material_history_limit"),
         *("drift_policy", "adoption_policy", "deletion_policy", "progress_deadline_seconds", "paused"),
-        *("rollback_to", "revision_history_limit", "paused_update", "schedule"),
+        *("rollback_to", "revision_history_limit", "paused_update", "schedule", "rebalance"),
     }
 )
 """Fields of the spec that no revision holds; all others it does."""
