@@ -48,7 +48,13 @@ def said(swarm: UserSwarm, name: str, wanted: int, *, times: bool = False, tail:
 
 def test_lines_of_all_tasks_come_with_their_streams(swarm: UserSwarm, engine: PrivateEngine) -> None:
     lines = said(swarm, "plain", 6)
-    tasks = {task["ID"] for task in swarm.tasks(service_id(swarm, "plain")) if task["Status"]["State"] == "running"}
+
+    def running() -> set[str] | None:
+        """The engine hears of a task's state after its first lines may be there."""
+        found = {task["ID"] for task in swarm.tasks(service_id(swarm, "plain")) if task["Status"]["State"] == "running"}
+        return found if len(found) == 2 else None
+
+    tasks: set[str] = eventually(running, within=30, what="both tasks run")
     assert {line.task_id for line in lines} == tasks and {line.node_id for line in lines} == {swarm.nodes()[0]["ID"]}
     for task in tasks:
         assert sorted((line.stream, line.text) for line in lines if line.task_id == task) == [("stderr", "two"), ("stdout", "a = b, c"), ("stdout", "one")]
