@@ -18,6 +18,7 @@ from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_sta
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
+from swarm_operator.controllers.cluster_decision import decided
 from swarm_operator.controllers.cluster_facts import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Sessions, SlowFacts, remember
 from swarm_operator.controllers.cluster_gather import Gatherer
 from swarm_operator.controllers.external import reconcile_external
@@ -27,7 +28,6 @@ from swarm_operator.controllers.perform.release import named_by_others, own_secr
 from swarm_operator.controllers.pools import read_pools, tell_of_pools
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import verdicts
-from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.faults import fault_reason
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.orphans import overdue
@@ -139,15 +139,8 @@ class ClusterController:
             memo=self._slow_facts(memory, resource, spec, status, pools),
             threads=self._threads,
         )
-        gathered = gatherer.gather()
-        try:
-            plan = decide(spec, status, gathered.observation, self._clock.now())
-            if plan.wants_fresh:
-                gatherer.refresh(gathered)
-                plan = decide(spec, status, gathered.observation, self._clock.now())
+        with decided(gatherer, spec, status, self._clock) as (gathered, plan):
             return self._act(resource, spec, status, plan, gathered, memory)
-        finally:
-            gathered.logins.close()
 
     def _act(self, resource: Resource, spec: SwarmClusterSpec, former: SwarmClusterStatus, plan: ClusterPlan, gathered: Gathered, memory: _Memory) -> Outcome:
         """Perform the plan and write down what came of it. `former`: the status as it was read."""

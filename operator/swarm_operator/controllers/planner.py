@@ -13,11 +13,11 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.validation import validate_cluster
+from swarm_operator.controllers.cluster_decision import decided
 from swarm_operator.controllers.cluster_facts import Sessions, tls_secret_name
 from swarm_operator.controllers.cluster_gather import Gatherer
 from swarm_operator.controllers.pools import read_pools
 from swarm_operator.controllers.service import ServiceController
-from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.guests import ENGINE_PORT
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.errors import ExternalError
@@ -74,15 +74,8 @@ class Planner:
             memo=None,
             threads=self._threads,
         )
-        gathered = gatherer.gather()
-        try:
-            plan = decide(spec, status, gathered.observation, self._clock.now())
-            if plan.wants_fresh:
-                gatherer.refresh(gathered)
-                plan = decide(spec, status, gathered.observation, self._clock.now())
-        finally:
-            gathered.logins.close()
-        return ClusterLook(plan, tuple(gathered.errors))
+        with decided(gatherer, spec, status, self._clock) as (gathered, plan):
+            return ClusterLook(plan, tuple(gathered.errors))
 
     def service(self, resource: Resource, cluster: Resource | None) -> ServicePlan:
         """The next step for a SwarmService of `cluster`, None where there is no such cluster. Raises as `cluster` does."""
