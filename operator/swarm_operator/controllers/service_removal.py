@@ -12,16 +12,17 @@ from collections.abc import Iterable
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.parse import SpecError, parse_service, parse_service_status
 from swarm_operator.api.reasons import Reason
-from swarm_operator.controllers.session import ClusterSession, ClusterSessions
+from swarm_operator.api.service import SwarmServiceSpec
+from swarm_operator.controllers.removal import Removal
+from swarm_operator.controllers.session import ClusterSession
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.service.materials import ours
 from swarm_operator.domain.service.render import Owner, service_name
 from swarm_operator.domain.service.reports import REACHABLE, deletion, removal
 from swarm_operator.domain.service.status import no
 from swarm_operator.domain.swarm import Material
-from swarm_operator.engine.clock import Clock
-from swarm_operator.engine.outcome import After, Done, Outcome, Retry
-from swarm_operator.ports.objects import Key, Objects, Resource
+from swarm_operator.engine.outcome import After, Done, Outcome
+from swarm_operator.ports.objects import Key, Resource
 
 CONFIRM_SECONDS = 0.5
 
@@ -42,11 +43,8 @@ def remove_materials(session: ClusterSession, materials: Iterable[Material]) -> 
         session.forget_materials()
 
 
-class ServiceRemoval:
+class ServiceRemoval(Removal):
     """Carries out deletionPolicy."""
-
-    def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
-        self._objects, self._sessions, self._clock = objects, sessions, clock
 
     def reconcile(self, resource: Resource) -> Outcome:
         """One round for an object with a deletion timestamp. Raises ExternalError of Kubernetes."""
@@ -62,29 +60,19 @@ class ServiceRemoval:
         if spec.deletion_policy == "Retain":
             return self._release(resource)
         cluster = Key("SwarmCluster", resource.key.namespace, spec.cluster_ref.name)
-        self._sessions.await_cluster(cluster, resource.key)
-        session = self._sessions.get(cluster)
-        if session is None:
-            if self._leaving(cluster):
-                return self._release(resource)
-            return self._blocked(
-                resource, Reason.DELETION_BLOCKED, f"SwarmCluster {cluster.name!r} has no reachable manager; the service may still run there", None
-            )
-        name = service_name(spec, resource.key.name)
-        try:
-            own, _ = session.find(Owner(resource.uid, resource.key.namespace, resource.key.name), name, parse_service_status(resource.status).service_id)
-            if removal(spec, own) == "release" or own is None:
-                if spec.configs or spec.secrets or parse_service_status(resource.status).materials:
-                    session.forget_materials()  # absence is to be believed from a fresh read only
-                    remove_materials(session, ours(session.materials(set()), Owner(resource.uid, resource.key.namespace, resource.key.name)))
-                return self._release(resource)
-            return self._remove(resource, session, own.id, name)
-        except ExternalError as error:
-            if error.system != "docker":
-                raise
-            if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.TRANSIENT, ErrorKind.UNAUTHORIZED) and self._leaving(cluster):
-                return self._release(resource)
-            return self._blocked(resource, Reason.DELETION_BLOCKED, error.message, error)
+        return self._through(resource, cluster, "the service may still run there", lambda session: self._take_down(resource, spec, session))
+
+    def _take_down(self, resource: Resource, spec: SwarmServiceSpec, session: ClusterSession) -> Outcome:
+        """The service, and then what was made for it."""
+        name, owner = service_name(spec, resource.key.name), Owner(resource.uid, resource.key.namespace, resource.key.name)
+        former = parse_service_status(resource.status)
+        own, _ = session.find(owner, name, former.service_id)
+        if removal(spec, own) == "release" or own is None:
+            if spec.configs or spec.secrets or former.materials:
+                session.forget_materials()  # absence is to be believed from a fresh read only
+                remove_materials(session, ours(session.materials(set()), owner))
+            return self._release(resource)
+        return self._remove(resource, session, own.id, name)
 
     def _remove(self, resource: Resource, session: ClusterSession, service_id: str, name: str) -> Outcome:
         session.track(resource.key, name, service_id)
@@ -93,20 +81,6 @@ class ServiceRemoval:
         self._tell(resource, Reason.DELETING, f"service {name} is being removed")
         self._objects.event(resource, Reason.DELETED, f"removed service {name}")
         return After(CONFIRM_SECONDS)
-
-    def _leaving(self, cluster: Key) -> bool:
-        found = self._objects.get(cluster)
-        return found is None or found.deleting
-
-    def _release(self, resource: Resource) -> Outcome:
-        self._sessions.forget(resource.key)
-        if FINALIZER in resource.finalizers:
-            self._objects.set_finalizer(resource, False)
-        return Done()
-
-    def _blocked(self, resource: Resource, reason: Reason, message: str, error: ExternalError | None) -> Outcome:
-        self._tell(resource, reason, message)
-        return Retry(message, (error.retry_after if error is not None else None) or 0.0)
 
     def _tell(self, resource: Resource, reason: Reason, message: str) -> None:
         reachable = REACHABLE if reason is Reason.DELETING else no(reason, message)

@@ -11,15 +11,15 @@ from typing import Final
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.parse import SpecError, parse_stack, parse_stack_status
 from swarm_operator.api.reasons import Reason
+from swarm_operator.controllers.removal import Removal
 from swarm_operator.controllers.session import ClusterSession, ClusterSessions
 from swarm_operator.controllers.stack_networks import fresh_swarm, remove_network
-from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.service.status import no, yes
 from swarm_operator.domain.stack.decide import ours
 from swarm_operator.domain.stack.status import Findings, document
 from swarm_operator.engine.clock import Clock
-from swarm_operator.engine.outcome import After, Done, Outcome, Retry
+from swarm_operator.engine.outcome import After, Done, Outcome
 from swarm_operator.ports.objects import Key, Objects, Resource
 
 ORPHAN: Final = "orphan"
@@ -27,18 +27,17 @@ ORPHAN: Final = "orphan"
 LOOK_SECONDS: Final = 2.0
 
 
-class StackRemoval:
+class StackRemoval(Removal):
     """Takes a stack down."""
 
     def __init__(self, objects: Objects, sessions: ClusterSessions, clock: Clock) -> None:
-        self._objects, self._sessions, self._clock = objects, sessions, clock
+        super().__init__(objects, sessions, clock)
         self._removed: set[str] = set()
 
     def reconcile(self, resource: Resource) -> Outcome:
         """One round for an object with a deletion timestamp. Raises ExternalError of Kubernetes."""
         if FINALIZER not in resource.finalizers:
-            self._sessions.forget(resource.key)
-            return Done()
+            return self._release(resource)
         if ORPHAN in resource.finalizers:
             return After(LOOK_SECONDS)
         try:
@@ -55,25 +54,8 @@ class StackRemoval:
         if services:
             self._tell(resource, Reason.DELETING, f"being removed: {', '.join(sorted(service.key.name for service in services))}"[:1024])
             return After(LOOK_SECONDS)
-        return self._networks(resource, Key("SwarmCluster", resource.key.namespace, spec.cluster_ref.name))
-
-    def _networks(self, resource: Resource, cluster: Key) -> Outcome:
-        self._sessions.await_cluster(cluster, resource.key)
-        session = self._sessions.get(cluster)
-        if session is None:
-            if self._leaving(cluster):
-                return self._release(resource)
-            return self._blocked(
-                resource, Reason.DELETION_BLOCKED, f"SwarmCluster {cluster.name!r} has no reachable manager; networks of the stack may still be there", None
-            )
-        try:
-            return self._remove(resource, session)
-        except ExternalError as error:
-            if error.system != "docker":
-                raise
-            if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.TRANSIENT, ErrorKind.UNAUTHORIZED) and self._leaving(cluster):
-                return self._release(resource)
-            return self._blocked(resource, Reason.DELETION_BLOCKED, error.message, error)
+        cluster = Key("SwarmCluster", resource.key.namespace, spec.cluster_ref.name)
+        return self._through(resource, cluster, "networks of the stack may still be there", lambda session: self._remove(resource, session))
 
     def _remove(self, resource: Resource, session: ClusterSession) -> Outcome:
         swarm = fresh_swarm(session)
@@ -91,19 +73,6 @@ class StackRemoval:
             self._tell(resource, Reason.DELETING, f"networks wait for tasks that are ending: {', '.join(left)}"[:1024])
             return After(LOOK_SECONDS)
         return self._release(resource)
-
-    def _leaving(self, cluster: Key) -> bool:
-        found = self._objects.get(cluster)
-        return found is None or found.deleting
-
-    def _release(self, resource: Resource) -> Outcome:
-        self._sessions.forget(resource.key)
-        self._objects.set_finalizer(resource, False)
-        return Done()
-
-    def _blocked(self, resource: Resource, reason: Reason, message: str, error: ExternalError | None) -> Outcome:
-        self._tell(resource, reason, message)
-        return Retry(message, (error.retry_after if error is not None else None) or 0.0)
 
     def _tell(self, resource: Resource, reason: Reason, message: str) -> None:
         status = parse_stack_status(resource.status)
