@@ -317,11 +317,11 @@ class Gatherer:
 
     def _view(self, observation: ClusterObservation, managers: Sequence[Machine]) -> tuple[ClusterObservation, Swarm | None]:
         """The swarm's own view, through the managers whose engine has its certificate as far as we know (all of them where status was lost)."""
-        tls = self._contents.tls
+        tls = TlsMaterial.of_secret(self._contents.tls)
         endpoints = self._endpoints(observation, managers)
         if not endpoints or tls is None:
             return replace(observation, swarm=Unknown(Reason.MANAGER_BOOTSTRAPPING, "no manager is set up yet")), None
-        session = self._sessions.publish(self._resource.key, self._uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
+        session = self._sessions.publish(self._resource.key, self._uid, endpoints, tls)
         view = self._read(session.swarm.view)
         if not isinstance(view, Known):
             return replace(observation, swarm=view), session.swarm

@@ -23,7 +23,6 @@ from swarm_operator.engine.outcome import After, Outcome, Retry
 from swarm_operator.ports.objects import Objects, Resource
 from swarm_operator.ports.swarm import TlsMaterial
 
-_KEYS: Final = ("ca.pem", "cert.pem", "key.pem")
 STEADY_SECONDS: Final = 45.0
 
 
@@ -45,14 +44,14 @@ def reconcile_external(
 def _look(resource: Resource, external: ExternalSpec, status: SwarmClusterStatus, objects: Objects, sessions: Sessions) -> tuple[Fact[None], Fact[SwarmView]]:
     blind = Unknown(Reason.NOT_EVALUATED, "not looked at yet")
     name = external.tls_secret_ref.name
-    data = objects.get_secret(resource.key.namespace, name)
-    if data is None or any(key not in data for key in _KEYS):
+    tls = TlsMaterial.of_secret(objects.get_secret(resource.key.namespace, name))
+    if tls is None:
         sessions.drop(resource.key)
         return Unknown(
-            Reason.SECRET_NOT_FOUND, f"Secret {name!r} of spec.external.tlsSecretRef does not exist or lacks one of the keys {', '.join(_KEYS)}"
+            Reason.SECRET_NOT_FOUND, f"Secret {name!r} of spec.external.tlsSecretRef does not exist or lacks one of the keys {', '.join(TlsMaterial.KEYS)}"
         ), blind
     try:
-        session = sessions.publish(resource.key, resource.uid, list(external.endpoints), TlsMaterial(*(data[key] for key in _KEYS)))
+        session = sessions.publish(resource.key, resource.uid, list(external.endpoints), tls)
         view: Fact[SwarmView] = Known(session.swarm.view())
     except ExternalError as error:
         return Known(None), Unknown(error.reason, error.message)

@@ -88,11 +88,10 @@ class Planner:
         spec, status = parse_cluster(cluster.spec), parse_cluster_status(cluster.status)
         external = spec.external
         name = tls_secret_name(cluster.key.name) if external is None else external.tls_secret_ref.name
-        tls = self._objects.get_secret(cluster.key.namespace, name)
+        tls = TlsMaterial.of_secret(self._objects.get_secret(cluster.key.namespace, name))
         endpoints = _endpoints(spec, status) if external is None else list(external.endpoints)
-        if endpoints and tls is not None and all(key in tls for key in ("ca.pem", "cert.pem", "key.pem")):
-            key = Key("SwarmCluster", cluster.key.namespace, cluster.key.name)
-            self._sessions.publish(key, cluster.uid, endpoints, TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
+        if endpoints and tls is not None:
+            self._sessions.publish(Key("SwarmCluster", cluster.key.namespace, cluster.key.name), cluster.uid, endpoints, tls)
 
 
 def _endpoints(spec: SwarmClusterSpec, status: SwarmClusterStatus) -> list[str]:

@@ -6,9 +6,9 @@ INVALID (400 and rejected specs), TRANSIENT (503 no leader, 5xx).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from swarm_operator.domain.swarm import ImageManifest, Material, MaterialKind, SwarmSettings, SwarmView
 
@@ -22,6 +22,14 @@ class TlsMaterial:
     ca: bytes
     cert: bytes
     key: bytes
+
+    KEYS: ClassVar[tuple[str, str, str]] = ("ca.pem", "cert.pem", "key.pem")
+    """In the data of a Secret, in the order of the fields."""
+
+    @classmethod
+    def of_secret(cls, data: Mapping[str, bytes] | None) -> TlsMaterial | None:
+        """None where there is no such Secret, or it lacks a key."""
+        return None if data is None or any(key not in data for key in cls.KEYS) else cls(*(data[key] for key in cls.KEYS))
 
 
 @dataclass(frozen=True)
