@@ -60,7 +60,7 @@ class PoolController:
         view = PoolView(key.name, resource.uid, resource.generation, wanted, None, deleting=resource.deleting)
         if cluster is None:
             return view
-        refusal, paused = None, False
+        refusal, paused, status = None, False, parse_cluster_status(cluster.status)
         try:
             spec = parse_cluster(cluster.spec)
             paused = spec.paused
@@ -68,11 +68,10 @@ class PoolController:
                 # Nothing is made there, so nothing is to be removed.
                 refusal = Refusal(Reason.NAME_CONFLICT, f"spec.clusterRef.name: SwarmCluster `{name}` is `external`: its nodes are somebody else's")
             else:
-                found_status = parse_cluster_status(cluster.status)
-                refusal = read_pools(self._objects, key.namespace, name).merge(spec, found_status).refused.get(key.name)
+                refusal = read_pools(self._objects, key.namespace, name).merge(spec, status).refused.get(key.name)
         except SpecError:
             pass  # The cluster says so itself; until it is put right nothing of the pool changes.
-        return PoolView(key.name, resource.uid, resource.generation, wanted, parse_cluster_status(cluster.status), refusal, paused, resource.deleting)
+        return PoolView(key.name, resource.uid, resource.generation, wanted, status, refusal, paused, resource.deleting)
 
     def _tell(self, resource: Resource, former: SwarmWorkerPoolStatus, status: SwarmWorkerPoolStatus) -> None:
         """An Event when the pool is refused, once for each cause."""

@@ -82,8 +82,9 @@ def _store(action: Action, secret: UnlockSecret) -> None:
     key = action.swarm.unlock_key()
     if not key or key == secret.key:
         return
-    write_secret(action.objects, action.resource, replace(secret.replaced_by(key, version, secret.at), rotating_for=""))
-    changes: dict[str, object] = {"key_stored": True, "former_keys": len(secret.replaced_by(key, version, secret.at).former)}
+    renewed = secret.replaced_by(key, version, secret.at)
+    write_secret(action.objects, action.resource, replace(renewed, rotating_for=""))
+    changes: dict[str, object] = {"key_stored": True, "former_keys": len(renewed.former)}
     if secret.rotating_for:
         changes |= {"rotated_for": secret.rotating_for, "rotated_at": action.now()}
     _note(action, **changes)
