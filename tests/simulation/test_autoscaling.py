@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from simulation.test_pools import APPS, PoolWorld
-from simulator.crashes import both_sides
+from simulator.crashes import both_sides, calls_of, made_good
 from simulator.demand import SimDemand
-from simulator.faults import Crash
 from simulator.world import KEY, World, drive
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 
@@ -181,24 +180,11 @@ def scenario(world: PoolWorld) -> None:
 
 
 def test_a_crash_at_any_write_is_made_good_by_the_next_process(world: PoolWorld) -> None:
-    whole = world.copy()
-    assert isinstance(whole, PoolWorld)
-    whole.faults.calls.clear()
-    made = len(whole.cloud.servers)
-    scenario(whole)
-    writes = ("apply_status", "create_server", "delete_server", "update_node", "remove_node", "join")
-    numbers = [number for number, name in enumerate(whole.faults.calls) if name.split(".")[1] in writes]
+    made = len(world.cloud.servers)
+    numbers = calls_of(world, scenario, ("apply_status", "create_server", "delete_server", "update_node", "remove_node", "join"))
     assert len(numbers) >= 8
     for point in both_sides(numbers):
-        tried = world.copy()
-        assert isinstance(tried, PoolWorld)
-        tried.faults.calls.clear()
-        tried.faults.crash_at = point
-        try:
-            scenario(tried)
-        except Crash:
-            tried.faults.crash_at = None
-            scenario(tried)
+        tried = made_good(world, point, scenario)
         assert web(tried) == ["demo-web-0"], point
         created = [name for name in tried.faults.calls if name == "cloud.create_server"]
         assert len(created) <= 2, point

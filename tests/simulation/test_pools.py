@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator.crashes import both_sides
-from simulator.faults import Crash
+from simulator.crashes import both_sides, calls_of, made_good
 from simulator.world import KEY, World, drive
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.controllers.pool import PoolController
@@ -282,21 +281,8 @@ def scenario(world: PoolWorld) -> None:
 
 
 def test_a_crash_at_any_write_is_made_good_by_the_next_process(world: PoolWorld) -> None:
-    whole = world.copy()
-    assert isinstance(whole, PoolWorld)
-    whole.faults.calls.clear()
-    scenario(whole)
-    writes = ("set_finalizer", "create_server", "delete_server", "update_node", "remove_node", "join")
-    numbers = [number for number, name in enumerate(whole.faults.calls) if name.split(".")[1] in writes]
+    numbers = calls_of(world, scenario, ("set_finalizer", "create_server", "delete_server", "update_node", "remove_node", "join"))
     assert len(numbers) >= 6
     for point in both_sides(numbers):
-        tried = world.copy()
-        assert isinstance(tried, PoolWorld)
-        tried.faults.calls.clear()
-        tried.faults.crash_at = point
-        try:
-            scenario(tried)
-        except Crash:
-            tried.faults.crash_at = None
-            scenario(tried)
+        tried = made_good(world, point, scenario)
         assert tried.servers == ["demo-manager-0", "demo-web-0"] and APPS not in tried.objects.resources, point
