@@ -195,16 +195,7 @@ def up() -> None:
 
     since = time.monotonic()
     kubectl(env, "apply", "--server-side", "-f", str(ROOT / "crds"))
-    kubectl(
-        env,
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "crd/swarmclusters.swarmops.io",
-        "crd/swarmservices.swarmops.io",
-        "crd/swarmstacks.swarmops.io",
-        "crd/swarmworkerpools.swarmops.io",
-    )
+    kubectl(env, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     kubectl(env, "apply", "-f", "-", stdin=json.dumps(namespace))
     credentials(env)

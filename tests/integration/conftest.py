@@ -67,15 +67,7 @@ def crds(lab_env: dict[str, str]) -> None:
     """Our custom resource definitions, established."""
     kubectl = Kubectl(lab_env, "default")
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl(
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "crd/swarmclusters.swarmops.io",
-        "crd/swarmservices.swarmops.io",
-        "crd/swarmstacks.swarmops.io",
-        "crd/swarmworkerpools.swarmops.io",
-    )
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
 
 
 @pytest.fixture

@@ -15,6 +15,15 @@ from integration.private_engine import PrivateEngine, PrivateWorker, swarm_of
 IMAGE = "swo/sleep:1"
 pytestmark = pytest.mark.skipif(not PrivateEngine.possible(), reason="needs root, dockerd and iproute2")
 SETTLE = 3
+SPEC: dict[str, Any] = {
+    "image": IMAGE,
+    "replicas": 4,
+    "networks": [{"name": "host"}],
+    "stopGracePeriodSeconds": 1,
+    "restartPolicy": {"delaySeconds": 0},
+    "updateConfig": {"monitorSeconds": 1},
+    "rebalance": {"settleSeconds": SETTLE},
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +79,7 @@ def drained_and_back(manager: PrivateEngine, worker: str, running: Running) -> i
 
 def test_a_node_that_was_drained_gets_its_share_back(nodes: tuple[PrivateEngine, str], running: Running) -> None:
     manager, worker = nodes
-    running.apply(
-        {
-            "image": IMAGE,
-            "replicas": 4,
-            "networks": [{"name": "host"}],
-            "stopGracePeriodSeconds": 1,
-            "restartPolicy": {"delaySeconds": 0},
-            "updateConfig": {"monitorSeconds": 1},
-            "rebalance": {"settleSeconds": SETTLE},
-        }
-    )
+    running.apply(SPEC)
     writes = drained_and_back(manager, worker, running)
     waited = until(lambda: manager.updates() > writes, 60, "the tasks are spread anew")
     assert waited >= SETTLE - 1.0  # times in the status are whole seconds
@@ -99,17 +98,7 @@ def test_a_node_that_was_drained_gets_its_share_back(nodes: tuple[PrivateEngine,
 def test_an_update_that_would_only_exchange_the_nodes_is_not_made(nodes: tuple[PrivateEngine, str], running: Running) -> None:
     """And it would: with start-first the old tasks count on their node while a place is looked for."""
     manager, worker = nodes
-    running.apply(
-        {
-            "image": IMAGE,
-            "replicas": 4,
-            "networks": [{"name": "host"}],
-            "stopGracePeriodSeconds": 1,
-            "restartPolicy": {"delaySeconds": 0},
-            "updateConfig": {"monitorSeconds": 1, "order": "start-first", "parallelism": 0},
-            "rebalance": {"settleSeconds": SETTLE},
-        }
-    )
+    running.apply({**SPEC, "updateConfig": {"monitorSeconds": 1, "order": "start-first", "parallelism": 0}})
     writes = drained_and_back(manager, worker, running)
     until(lambda: "left as it is" in rebalance(running).get("message", ""), 30, "the nodes are judged")
     assert (manager.updates(), loads(running)) == (writes, [4])
