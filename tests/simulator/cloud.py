@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -395,11 +395,15 @@ class SimCloud(SimImages):
         else:
             self.volumes.pop(volume_id, None)
 
-    def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
+    def list_owned_networking(self, cluster_uid: str, addresses: Collection[str] = ()) -> OwnedNetworking:
         def mine(objects: dict[str, object]) -> tuple[object, ...]:
             return tuple(o for o in objects.values() if part_of(o.description, cluster_uid) is not None)  # type: ignore[attr-defined]
 
-        return OwnedNetworking(*(mine(dict(objects)) for objects in (self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.ports)))  # type: ignore[arg-type]
+        kinds = (self.networks, self.subnets, self.routers, self.groups, self.floating_ips, self.ports)
+        found = OwnedNetworking(*(mine(dict(objects)) for objects in kinds))  # type: ignore[arg-type]
+        ports = {p.id for p in found.ports}
+        others = [f for f in self.floating_ips.values() if part_of(f.description, cluster_uid) is None and (f.address in addresses or f.port_id in ports)]
+        return replace(found, other_floating_ips=tuple(others))
 
     def get_network(self, network_id: str) -> Network:
         return self.networks[network_id]
@@ -466,12 +470,27 @@ class SimCloud(SimImages):
             self.groups[group.id] = replace(group, rules={k: v for k, v in group.rules.items() if k != rule_id})
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
+        self._one_address_each(port_id)
         made = self._id("fip")
         self.floating_ips[made] = FloatingIP(made, f"198.51.100.{next(self._addresses)}", port_id, description)
         return self.floating_ips[made]
 
+    def _one_address_each(self, port_id: str | None, but: str = "") -> None:
+        """Neutron: a fixed address has one floating IP at most."""
+        if port_id is not None and any(f.port_id == port_id and f.id != but for f in self.floating_ips.values()):
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", f"port {port_id} has a floating IP already")
+
+    def get_floating_ip(self, floating_ip_id: str) -> FloatingIP:
+        return self.floating_ips[floating_ip_id]
+
+    def release_floating_ip(self, floating_ip_id: str, *, keep_port: bool) -> None:
+        self.writes += 1
+        found = self.floating_ips[floating_ip_id]
+        self.floating_ips[floating_ip_id] = replace(found, description="", port_id=found.port_id if keep_port else None)
+
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None:
         self.writes += 1
+        self._one_address_each(port_id, floating_ip_id)
         self.floating_ips[floating_ip_id] = replace(self.floating_ips[floating_ip_id], port_id=port_id)
 
     def delete_floating_ip(self, floating_ip_id: str) -> None:

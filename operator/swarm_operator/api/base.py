@@ -57,6 +57,8 @@ CloudName = Annotated[str, Field(min_length=1, max_length=255)]
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 Cidr = Annotated[str, Field(min_length=9, max_length=18, pattern=rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$")]
 """IPv4 network in CIDR notation."""
+IPv4Address = Annotated[str, Field(min_length=7, max_length=15, pattern=rf"^{_OCTET}(\.{_OCTET}){{3}}$")]
+"""IPv4 address."""
 Seconds = Annotated[int, Field(ge=0, le=604800)]
 """A duration in whole seconds, at most a week."""
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from swarm_operator.api.autoscaling import AutoscalingSpec
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, SecretRef, cel, own_labels_rule, schema_extra
 from swarm_operator.api.engine import EngineSpec
+from swarm_operator.api.floating_ip import FloatingIPSpec, WorkerFloatingIPSpec
 from swarm_operator.api.images import SnapshotSpec
 from swarm_operator.api.lifecycle import HealthCheckSpec, RecoverySpec, RemediationSpec
 from swarm_operator.api.machine import MachineOverrides, MachineSpec, SshSpec
@@ -48,12 +49,6 @@ class AdoptSpec(ApiModel):
     )
 
 
-class FloatingIPSpec(ApiModel):
-    """Whether managers get a floating IP."""
-
-    enabled: bool = Field(default=True, description="Give each manager a floating IP. Without it the operator must reach the fixed addresses.")
-
-
 class ManagersSpec(ApiModel):
     """The managers."""
 
@@ -87,6 +82,9 @@ class PoolSettings(ApiModel):
     )
     autoscaling: AutoscalingSpec | None = Field(default=None, description="Lets the operator choose the number of workers, within bounds, by what tasks need.")
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for this pool.")
+    floating_ip: WorkerFloatingIPSpec = Field(
+        default_factory=WorkerFloatingIPSpec, alias="floatingIP", description="Floating IPs of the workers; none by default."
+    )
     node_labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict,
         description="Swarm node labels (node.labels.KEY in constraints).",

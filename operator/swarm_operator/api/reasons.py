@@ -47,6 +47,10 @@ class Reason(StrEnum):
     NO_CAPACITY = "NoCapacity", "The cloud found no host for a server (No valid host). Retried slowly."
     REFERENCE_NOT_FOUND = "ReferenceNotFound", "A flavor, image, network or other object named in the spec does not exist in the cloud."
     REFERENCE_AMBIGUOUS = "ReferenceAmbiguous", "A name or filter in the spec matches more than one object; use an id."
+    ADDRESS_IN_USE = (
+        "AddressInUse",
+        "A floating IP that the spec names is on somebody else's port, or another cluster's. It is not taken away: free it, or name another.",
+    )
     NAME_CONFLICT = "NameConflict", "An object of our name exists that is not ours; it is never taken over."
     INFRASTRUCTURE_PENDING = "InfrastructurePending", "Network, security group, key pair or floating IP are not complete yet."
     INFRASTRUCTURE_COMPLETE = "InfrastructureComplete", "Network, security group, key pair and floating IPs exist as declared."

@@ -63,6 +63,7 @@ def validate_cluster(spec: SwarmClusterSpec, objects: Collection[str] = ()) -> l
         *_network(spec.network),
         *_security(spec),
         *_machines(spec),
+        *_floating_ips(spec),
         *images,
         *_engine(spec.engine),
         *_swarm(spec.swarm, spec.network),
@@ -159,6 +160,19 @@ def _machines(spec: SwarmClusterSpec) -> Iterator[Problem]:
             elif key.startswith("swarmops"):
                 yield Problem(f"{field}.metadata", f"keys must not start with `swarmops`, unlike {key!r}")
     yield from _pool_names([pool.name for pool in spec.worker_pools])
+
+
+def _floating_ips(spec: SwarmClusterSpec) -> Iterator[Problem]:
+    """An address can be on one port only."""
+    seen: dict[str, str] = {}
+    places = [("spec.managers", spec.managers.floating_ip.addresses)]
+    places += [(f"spec.workerPools[{index}]", pool.floating_ip.addresses) for index, pool in enumerate(spec.worker_pools)]
+    for place, addresses in places:
+        for index, address in enumerate(addresses):
+            field = f"{place}.floatingIP.addresses[{index}]"
+            if address in seen:
+                yield Problem(field, f"must not be {address}, which {seen[address]} names")
+            seen.setdefault(address, field)
 
 
 def _pool_names(names: Sequence[str]) -> Iterator[Problem]:

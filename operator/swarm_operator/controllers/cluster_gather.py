@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
-from swarm_operator.api.base import FINALIZER, ResourceRef
+from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.console import parse_host_keys
@@ -24,17 +25,19 @@ from swarm_operator.controllers.cluster_facts import (
     tls_secret_name,
 )
 from swarm_operator.controllers.cluster_guests import GuestLogins, tls_in_force
+from swarm_operator.controllers.cluster_references import machine_references, network_references
 from swarm_operator.controllers.cluster_unlock import read_facts
 from swarm_operator.controllers.pools import look_at_tasks, needing_references
 from swarm_operator.domain.cloud import Image, Port, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_tls import certificates_due
+from swarm_operator.domain.cluster.floating_ips import given_addresses
 from swarm_operator.domain.cluster.floors import ServiceLoad, loads
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
-from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, machine_spec, pools, tabulate
-from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
+from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, pools, tabulate
+from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, Secrets
 from swarm_operator.domain.cluster.pools import PoolMerge
 from swarm_operator.domain.cluster.remediation import to_probe
 from swarm_operator.domain.cluster.server_groups import usage_matters
@@ -196,9 +199,9 @@ class Gatherer:
             return observation if self._settled(observation) else replace(observation, volumes=self._volumes(cloud))
         return replace(
             observation,
-            network_references=self._read(lambda: self._network_references(cloud)),
-            machine_references={pool: self._machine_references(cloud, pool) for pool in sorted(names)},
-            networking=self._read(lambda: cloud.list_owned_networking(uid)),
+            network_references=self._read(lambda: network_references(cloud, self._spec)),
+            machine_references={pool: self._read(partial(machine_references, cloud, self._spec, pool)) for pool in sorted(names)},
+            networking=self._read(lambda: cloud.list_owned_networking(uid, given_addresses(self._spec))),
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
             images=self._images(cloud) if self._status.swarm_id is not None or images.unsettled(self._spec, self._status) else NOT_LOOKED_AT,
@@ -240,33 +243,6 @@ class Gatherer:
             ids = [n.id for n in networking.value.networks]
             ports = self._read(lambda: tuple(p for network in ids for p in cloud.list_ports(network_id=network)))
         return replace(observation, ports=ports, volumes=self._volumes(cloud) if no_server else NOT_LOOKED_AT, images=self._images(cloud))
-
-    def _network_references(self, cloud: Cloud) -> NetworkReferences:
-        spec = self._spec
-        existing, groups = spec.network.existing, spec.security_groups.existing
-        needs_external = existing is None or spec.managers.floating_ip.enabled
-        network_id = cloud.resolve("network", existing.network) if existing is not None else None
-        subnet_id = cloud.resolve("subnet", existing.subnet) if existing is not None and existing.subnet is not None else None
-        if network_id is not None and subnet_id is not None and subnet_id not in {s.id for s in cloud.get_subnets(network_id)}:
-            raise ExternalError(ErrorKind.INVALID, "openstack", f"spec.network.existing.subnet: {subnet_id} is no IPv4 subnet of network {network_id}")
-        return NetworkReferences(
-            network_id=network_id,
-            subnet_id=subnet_id,
-            external_network_id=cloud.resolve("external network", spec.network.external) if needs_external else None,
-            security_group_ids=tuple(cloud.resolve("security group", group) for group in groups) if groups is not None else None,
-        )
-
-    def _machine_references(self, cloud: Cloud, pool: str) -> Fact[MachineReferences]:
-        machine = machine_spec(self._spec, pool)
-        chosen = machine.server_group
-        named = ResourceRef(id=chosen.id, name=chosen.name) if chosen is not None and chosen.policy is None else None
-
-        def resolve() -> MachineReferences:
-            group = cloud.resolve("server group", named) if named is not None else None
-            image = "" if machine.image.own else cloud.resolve("image", machine.image)
-            return MachineReferences(cloud.resolve("flavor", machine.flavor), image, group)
-
-        return self._read(resolve)
 
     # --- the swarm and its guests
 

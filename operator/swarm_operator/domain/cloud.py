@@ -233,6 +233,8 @@ class OwnedNetworking:
     security_groups: tuple[SecurityGroup, ...] = ()
     floating_ips: tuple[FloatingIP, ...] = ()
     ports: tuple[Port, ...] = ()
+    other_floating_ips: tuple[FloatingIP, ...] = ()
+    """Of the project, whose description does not name the cluster: those that were asked for by address, and those on `ports`. Never the cluster's to delete."""
 
 
 ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair", "server group"]

@@ -35,6 +35,7 @@ DELAYS: Final[Mapping[Reason, Delay]] = {
     Reason.INVALID_SPEC: Delay(30.0, 300.0),
     Reason.REFERENCE_NOT_FOUND: Delay(10.0, 300.0),
     Reason.REFERENCE_AMBIGUOUS: Delay(10.0, 300.0),
+    Reason.ADDRESS_IN_USE: Delay(10.0, 300.0),
     Reason.SECRET_NOT_FOUND: Delay(5.0, 60.0),
 }
 """By the reason of the failure; `delay_of` answers for all others."""

@@ -129,6 +129,12 @@ def part_of(text: str | None, cluster_uid: str) -> str | None:
     return match.group(2) if match is not None and match.group(1) == cluster_uid else None
 
 
+def cluster_of(text: str | None) -> str | None:
+    """UID of the cluster that a Neutron description names, whichever it is."""
+    match = re.match(r"^swarmops cluster=(\S+) part=", text or "")
+    return match.group(1) if match is not None else None
+
+
 PORT_PART: Final = "port/"
 FLOATING_IP_PART: Final = "fip/"
 

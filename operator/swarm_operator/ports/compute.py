@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from swarm_operator.api.base import ResourceRef
@@ -139,8 +139,8 @@ class Cloud(Protocol):
         """Already gone is no error; INVALID or CONFLICT while in use."""
 
     # Neutron
-    def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
-        """Everything in Neutron whose description names the cluster."""
+    def list_owned_networking(self, cluster_uid: str, addresses: Collection[str] = ()) -> OwnedNetworking:
+        """Everything in Neutron whose description names the cluster, and of the project's floating IPs those with these `addresses`."""
 
     def get_network(self, network_id: str) -> Network: ...
     def get_subnets(self, network_id: str) -> tuple[Subnet, ...]: ...
@@ -161,6 +161,12 @@ class Cloud(Protocol):
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP: ...
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None: ...
+    def get_floating_ip(self, floating_ip_id: str) -> FloatingIP:
+        """As it is now; NOT_FOUND where there is none."""
+
+    def release_floating_ip(self, floating_ip_id: str, *, keep_port: bool) -> None:
+        """Empty its description, so that it is nobody's; in the same call take it off its port unless `keep_port`. Already gone is no error."""
+
     def delete_floating_ip(self, floating_ip_id: str) -> None: ...
     def delete_port(self, port_id: str) -> None: ...
     def delete_network(self, network_id: str) -> None: ...

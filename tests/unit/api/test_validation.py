@@ -49,6 +49,14 @@ def pools(*names: str) -> list[dict[str, Any]]:
         ({"workerPools": pools("a", "b", "a")}, "spec.workerPools[2].name", "must be unique; `a` occurs twice"),
         ({"workerPools": pools("a-1", "a")}, "spec.workerPools[0].name", "must not be `a` with a number"),
         ({"workerPools": pools("manager-0")}, "spec.workerPools[0].name", "must not be `manager` with a number"),
+        (
+            {
+                "managers": {"floatingIP": {"addresses": ["198.51.100.7"]}},
+                "workerPools": [{"name": "a", "floatingIP": {"enabled": True, "addresses": ["198.51.100.8", "198.51.100.7"]}}],
+            },
+            "spec.workerPools[0].floatingIP.addresses[1]",
+            "must not be 198.51.100.7, which spec.managers.floatingIP.addresses[0] names",
+        ),
         ({"engine": {"bip": "172.26.0.0/16"}}, "spec.engine.bip", "must be the address of the bridge, such as 172.26.0.1/16"),
         ({"engine": {"bip": "172.26.0.1/16", "fixedCIDR": "172.27.0.0/24"}}, "spec.engine.fixedCIDR", "must lie within bip 172.26.0.0/16"),
         ({"engine": {"registryMirrors": ["https://u:p@mirror"]}}, "spec.engine.registryMirrors[0]", "must be http(s)://host[:port][/path]"),

@@ -16,7 +16,7 @@ from swarm_operator.adapters.openstack.convert import rule_request, security_gro
 from swarm_operator.api.base import ResourceFilter, ResourceRef
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.tls import new_ca
-from swarm_operator.domain.cloud import FlavorSize, PortRequest, ReferenceKind, SecurityRule, ServerRequest
+from swarm_operator.domain.cloud import FlavorSize, FloatingIP, PortRequest, ReferenceKind, SecurityRule, ServerRequest
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, description
 from swarm_operator.domain.quota import Usage
@@ -375,3 +375,28 @@ def test_rebuild(fake: Any, cloud: OpenStackCloud) -> None:
     cloud.rebuild_server("s1", "image")
     (sent,) = fake.asked("POST", f"{NOVA}/servers/s1/action")
     assert sent.body == {"rebuild": {"imageRef": "image"}}
+
+
+def test_floating_ips_of_the_project_are_told_by_address_and_by_port(fake: Any, cloud: OpenStackCloud) -> None:
+    mine = description("c", "demo", "fip/m")
+
+    def fip(number: int, text: str = "", port: str | None = None) -> dict[str, Any]:
+        return {"id": f"f{number}", "floating_ip_address": f"198.51.100.{number}", "port_id": port, "description": text}
+
+    own = {"id": "p1", "network_id": "n1", "fixed_ips": [], "description": description("c", "demo", "port/m")}
+    neutron(fake, ports=[own], floatingips=[fip(1, mine), fip(2), fip(3, port="p1"), fip(4, port="elsewhere")])
+    owned = cloud.list_owned_networking("c", frozenset({"198.51.100.1", "198.51.100.2"}))
+    assert [f.id for f in owned.floating_ips] == ["f1"]
+    assert [f.id for f in owned.other_floating_ips] == ["f2", "f3"]
+    assert cloud.list_owned_networking("c").other_floating_ips == owned.other_floating_ips[1:], "of the rest of the project nothing is told"
+
+
+def test_a_floating_ip_is_let_go_in_one_call(fake: Any, cloud: OpenStackCloud) -> None:
+    path = f"{NEUTRON}/floatingips/f1"
+    fake.on("PUT", path, [Answer(200, {"floatingip": {}}), Answer(200, {"floatingip": {}}), Answer(404, {})])
+    cloud.release_floating_ip("f1", keep_port=False)
+    cloud.release_floating_ip("f1", keep_port=True)
+    cloud.release_floating_ip("f1", keep_port=True)
+    assert [r.body["floatingip"] for r in fake.asked("PUT", path)][:2] == [{"description": "", "port_id": None}, {"description": ""}]
+    fake.on("GET", path, Answer(200, {"floatingip": {"id": "f1", "floating_ip_address": "198.51.100.1", "port_id": "p", "description": None}}))
+    assert cloud.get_floating_ip("f1") == FloatingIP("f1", "198.51.100.1", "p", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from swarm_operator.adapters.openstack import convert
@@ -28,22 +28,27 @@ class NetworkCalls:
         self._api = api
         self._project: SharedList[_Project] = SharedList(self._fetch_project, 0.0)
 
-    def list_owned_networking(self, cluster_uid: str) -> OwnedNetworking:
+    def list_owned_networking(self, cluster_uid: str, addresses: Collection[str] = ()) -> OwnedNetworking:
         """See `ports.compute.Cloud`."""
         everything = self._project.get(fresh=True)
 
         def mine(items: list[Json]) -> list[Json]:
             return [item for item in items if part_of(item.get("description"), cluster_uid) is not None]
 
-        routers = mine(everything.routers)
+        routers, own_ports = mine(everything.routers), mine(everything.ports)
+        ids = {item["id"] for item in own_ports}
+        floating_ips = mine(everything.floating_ips)
+        owned = {item["id"] for item in floating_ips}
+        others = [f for f in everything.floating_ips if f["id"] not in owned and (f["floating_ip_address"] in addresses or f.get("port_id") in ids)]
         ports = self._router_ports([item["id"] for item in routers]) if routers else []
         return OwnedNetworking(
             networks=tuple(convert.network(item) for item in mine(everything.networks)),
             subnets=tuple(convert.subnet(item) for item in mine(everything.subnets)),
             routers=tuple(convert.router(item, ports) for item in routers),
             security_groups=tuple(convert.security_group(item) for item in mine(everything.security_groups)),
-            floating_ips=tuple(convert.floating_ip(item) for item in mine(everything.floating_ips)),
-            ports=tuple(convert.port(item) for item in mine(everything.ports)),
+            floating_ips=tuple(convert.floating_ip(item) for item in floating_ips),
+            ports=tuple(convert.port(item) for item in own_ports),
+            other_floating_ips=tuple(convert.floating_ip(item) for item in others),
         )
 
     def get_network(self, network_id: str) -> Network:
@@ -179,6 +184,27 @@ class NetworkCalls:
             what=f"associate floating IP {floating_ip_id}",
             effect=Effect.WRITE,
             json={"floatingip": {"port_id": port_id}},
+        )
+        self._project.invalidate()
+
+    def get_floating_ip(self, floating_ip_id: str) -> FloatingIP:
+        """See `ports.compute.Cloud`."""
+        what = f"get floating IP {floating_ip_id}"
+        body = self._api.call_json("network", "GET", f"/floatingips/{floating_ip_id}", operation="network.floatingip.get", what=what, effect=Effect.READ)
+        return convert.floating_ip(body["floatingip"])
+
+    def release_floating_ip(self, floating_ip_id: str, *, keep_port: bool) -> None:
+        """See `ports.compute.Cloud`."""
+        fields: Json = {"description": ""}
+        self._api.call(
+            "network",
+            "PUT",
+            f"/floatingips/{floating_ip_id}",
+            operation="network.floatingip.update",
+            what=f"release floating IP {floating_ip_id}",
+            effect=Effect.WRITE,
+            json={"floatingip": fields if keep_port else {**fields, "port_id": None}},
+            accept=(404,),
         )
         self._project.invalidate()
 

@@ -84,6 +84,23 @@ def _infrastructure(action: Action, step: s.Step) -> None:
             raise AssertionError(f"no way to perform {step}")
 
 
+@performs(s.ReleaseFloatingIP, s.DetachFloatingIP)
+def _let_go(action: Action, step: s.Step) -> None:
+    match step:
+        case s.ReleaseFloatingIP(evidence, because, keep_port):
+            action.cloud.release_floating_ip(evidence.value.id, keep_port=keep_port)
+            text = f"floating IP {evidence.value.address} ({evidence.value.id}) stays in the project and is the cluster's no more: {because}"
+            action.objects.event(action.resource, Reason.RETAINED, text)
+        case s.DetachFloatingIP(evidence, because):
+            found = action.cloud.get_floating_ip(evidence.value.id)
+            if found.port_id != evidence.value.port_id:
+                return  # somebody moved it meanwhile
+            action.cloud.associate_floating_ip(found.id, None)
+            action.objects.event(action.resource, Reason.UPDATED, f"floating IP {found.address} was taken off port {found.port_id}: {because}")
+        case _:
+            raise AssertionError(f"no way to perform {step}")
+
+
 @performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort, s.DeleteImage)
 def _remove(action: Action, step: s.Step) -> None:
     cloud = action.cloud

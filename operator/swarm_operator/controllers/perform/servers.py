@@ -15,16 +15,19 @@ from swarm_operator.controllers.first_boot import first_boot
 from swarm_operator.controllers.perform.registry import described, known_id, perform, performs
 from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
+from swarm_operator.domain.cluster.floating_ips import taken_by
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.cluster.observation import MachineReferences
 from swarm_operator.domain.cluster.security_groups import groups_of
 from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.errors import ErrorKind, ExternalError
+from swarm_operator.domain.facts import Unknown
 from swarm_operator.domain.ownership import (
     JOIN_MANAGER,
     JOIN_TOKEN,
     MachineId,
     floating_ip_part,
+    part_of,
     port_part,
     server_metadata,
 )
@@ -119,16 +122,31 @@ def _root_volume(template: MachineSpec, step: s.CreateServer) -> RootVolume | No
 
 
 def _floating_ip(action: Action, step: s.EnsureFloatingIP) -> None:
-    ports = sorted(action.cloud.list_ports(device_id=step.server_id), key=lambda p: (p.network_id != action.status.infrastructure.network_id, p.id))
+    part = port_part(step.machine.slot_uid(action.uid))
+    network = action.status.infrastructure.network_id
+    found = action.cloud.list_ports(device_id=step.server_id)
+    ports = sorted(found, key=lambda p: (part_of(p.description, action.uid) != part, p.network_id != network, p.id))
     if not ports:
         raise ExternalError(ErrorKind.CONFLICT, "openstack", f"server {step.server_id} has no port yet", reason=Reason.INFRASTRUCTURE_PENDING)
     if step.floating_ip_id is not None:
+        if step.field is not None:
+            _still_free(action, step.floating_ip_id, step.field)
         action.cloud.associate_floating_ip(step.floating_ip_id, ports[0].id)
         return
-    external = known_id(action.status.infrastructure.external_network_id, "external network")
+    external = step.network_id or known_id(action.status.infrastructure.external_network_id, "external network")
     check_quota(action, "floating IP", FLOATING_IP_NEEDS)
     made = action.cloud.create_floating_ip(external, described(action, floating_ip_part(step.machine.slot_uid(action.uid))), ports[0].id)
     note_taken(action, FLOATING_IP_NEEDS)
     action.set_machine(step.machine_uid, floating_ip=made.address)
     action.write_status()
     action.objects.event(action.resource, Reason.CREATED, f"floating IP {made.address}")
+
+
+def _still_free(action: Action, floating_ip_id: str, field: str) -> None:
+    """Neutron moves an address from one port to another without a word: it may have been put to use since it was listed."""
+    networking, servers = action.gathered.observation.networking, action.gathered.observation.servers
+    address = action.cloud.get_floating_ip(floating_ip_id)
+    if isinstance(networking, Unknown) or isinstance(servers, Unknown):
+        raise ExternalError(ErrorKind.CONFLICT, "openstack", f"{field}: whose {address.address} is can't be known now")
+    if taken := taken_by(address, networking.value, action.uid, servers.value):
+        raise ExternalError(ErrorKind.CONFLICT, "openstack", f"{field}: {address.address} {taken}", reason=Reason.ADDRESS_IN_USE)

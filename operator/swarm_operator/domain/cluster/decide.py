@@ -134,7 +134,7 @@ def _verdicts(
     return (
         verdicts.credentials(observation.credentials),
         credentials.expiring(spec, facts.credentials, observation, now),
-        verdicts.infrastructure(plans.infrastructure.problem, pending),
+        verdicts.infrastructure(plans.infrastructure.problem or plans.addresses, pending),
         managers,
         members,
         plans.remediation.verdict,
@@ -160,7 +160,7 @@ def _lost(plans: Plans) -> str | None:
 
 def _failure(plans: Plans) -> Reason | None:
     """The fact whose absence ends this reconcile in a Retry. The swarm's absence does not: while a manager boots that is the normal course."""
-    for fact in (plans.observation.credentials, plans.infrastructure.problem, plans.observation.servers, plans.creation.refused):
+    for fact in (plans.observation.credentials, plans.infrastructure.problem, plans.observation.servers, plans.creation.refused, plans.addresses):
         if isinstance(fact, Unknown) and fact.reason not in {Reason.VOLUMES_PENDING, *WAITS}:
             return fact.reason
     return None

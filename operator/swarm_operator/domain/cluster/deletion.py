@@ -16,6 +16,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Server
 from swarm_operator.domain.cluster import credentials, verdicts
+from swarm_operator.domain.cluster.floating_ips import removal
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, SETTLE_SECONDS
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.plan import ClusterPlan
@@ -87,7 +88,7 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
         return _plan(spec, observation, status, now, (), requeue=max(settling))
     status = status.model_copy(update={"nodes": []})
     networking = observation.networking.value
-    obstacle, steps = _networking(status, observation, networking)
+    obstacle, steps = _networking(spec, observation, networking)
     volumes = volumes_of_the_deleted(spec, observation)
     steps = (*steps, *(DeleteInfrastructure("volume", Known(v.id), "the cluster is deleted") for v in volumes.going))
     if isinstance(observation.images, Unknown):
@@ -140,10 +141,10 @@ def _going(status: SwarmClusterStatus, servers: list[Server], now: datetime) -> 
     return status.model_copy(update={"nodes": [mark(n) for n in status.nodes if n.machine_uid in present] + pending})
 
 
-def _networking(status: SwarmClusterStatus, observation: ClusterObservation, networking: OwnedNetworking) -> tuple[Unknown | None, tuple[Step, ...]]:
+def _networking(spec: SwarmClusterSpec, observation: ClusterObservation, networking: OwnedNetworking) -> tuple[Unknown | None, tuple[Step, ...]]:
     """Floating IPs, router interfaces, routers, left-over ports, subnets, networks, groups: in this order, each waits for the ones before by the order of steps."""
     because = "the cluster is deleted"
-    steps: list[Step] = [DeleteInfrastructure("floating-ip", Known(f.id), because) for f in networking.floating_ips]
+    steps: list[Step] = [removal(spec, observation.uid, f, because) for f in networking.floating_ips]
     steps += [DeleteInfrastructure("port", Known(p.id), because) for p in networking.ports]
     for router in networking.routers:
         steps += [RemoveRouterInterface(router.id, Known(subnet)) for subnet in router.subnet_ids]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.domain.cloud import OwnedNetworking
-from swarm_operator.domain.cluster.floating_ips import floating_ip_of, leads_to
+from swarm_operator.domain.cluster.floating_ips import serving_address
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.managers import founder
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
@@ -50,12 +50,7 @@ def reachable_address(spec: SwarmClusterSpec, cluster_uid: str, machine: Machine
     """Where the operator reaches a manager: its floating IP, or its fixed address where it has none by the spec."""
     if not spec.managers.floating_ip.enabled:
         return fixed_address(machine)
-    if isinstance(networking, Known):
-        address = floating_ip_of(networking.value, cluster_uid, machine.id)
-        if address is not None:
-            return address.address if leads_to(address, networking, cluster_uid, machine) else None
-    server = machine.present
-    return server.floating[0] if server is not None and server.floating else None
+    return serving_address(spec, networking, cluster_uid, machine)
 
 
 def is_up(machine: Machine) -> bool:

@@ -28,6 +28,8 @@ class NetworkReferences:
     subnet_id: str | None = None
     external_network_id: str | None = None
     security_group_ids: tuple[str, ...] | None = None
+    floating_network_ids: Mapping[str, str] = field(default_factory=dict)
+    """By pool ("" for managers), where `floatingIP.pool` is set: the external network of its new floating IPs."""
 
 
 @dataclass(frozen=True)

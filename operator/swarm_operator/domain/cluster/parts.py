@@ -11,6 +11,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.authority import AuthorityPlan, plan_authority
 from swarm_operator.domain.cluster.autolock import AutolockPlan, plan_autolock
 from swarm_operator.domain.cluster.creation import Creation, plan_creation
+from swarm_operator.domain.cluster.floating_ips import address_problem
 from swarm_operator.domain.cluster.guests import GuestPlan, plan_guests
 from swarm_operator.domain.cluster.images import ImagePlan, plan_images
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, plan_infrastructure
@@ -53,6 +54,8 @@ class Plans:
     authority: AuthorityPlan
     lock: AutolockPlan
     recovery: RecoveryPlan
+    addresses: Unknown | None
+    """A floating IP of the spec that can't be used; the rest goes on without."""
     lost: str | None
     leaderless: str | None
 
@@ -91,6 +94,7 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         authority=authority,
         lock=plan_autolock(spec, status, observation, membership.keep, complete=calm),
         recovery=plan_recovery(spec, status, observation, membership.keep, now),
+        addresses=address_problem(spec, observation),
         lost=guests.lost or _lost(status, observation, membership),
         leaderless=_leaderless(spec, status, observation),
     )

@@ -9,6 +9,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, RoleCount, SwarmClusterStatus
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import credentials
+from swarm_operator.domain.cluster.floating_ips import serving_address, settings_of
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
 from swarm_operator.domain.cluster.ladder import HEALTHY_SECONDS
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
@@ -153,7 +154,8 @@ def _record(
     server, node, old = machine.present, machine.member, machine.record
     phase = _phase(machine, observation, leaving, remediation)
     manager = machine.id.role == "Manager"
-    floating = reachable_address(spec, observation.uid, machine, observation.networking) if manager and spec.managers.floating_ip.enabled else None
+    has_one = settings_of(spec, machine.id.pool).enabled
+    floating = serving_address(spec, observation.networking, observation.uid, machine) if has_one else None
     return MachineStatus(
         name=machine.id.server_name(observation.name),
         role=machine.id.role,
@@ -164,7 +166,7 @@ def _record(
         server_id=server.id if server is not None else (old.server_id if old is not None else None),
         node_id=node.id if node is not None else (old.node_id if old is not None else None),
         address=server.fixed[0] if server is not None and server.fixed else (old.address if old is not None else None),
-        floating_ip=floating or (old.floating_ip if old is not None and manager else None),
+        floating_ip=floating or (old.floating_ip if old is not None and (manager or has_one) else None),
         phase=phase,
         phase_since=old.phase_since if old is not None and old.phase == phase else times.stamp(now),
         created_at=_created(machine),

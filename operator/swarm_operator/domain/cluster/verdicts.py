@@ -28,6 +28,7 @@ NEEDS_A_PERSON = frozenset(
         Reason.REFERENCE_NOT_FOUND,
         Reason.REFERENCE_AMBIGUOUS,
         Reason.NAME_CONFLICT,
+        Reason.ADDRESS_IN_USE,
         Reason.ADOPTION_PENDING,
         Reason.QUORUM_LOST,
         Reason.VOLUME_REFUSED,

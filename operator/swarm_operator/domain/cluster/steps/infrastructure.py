@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from swarm_operator.api.cluster_status import OrphanKind
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import Port, SecurityRule
+from swarm_operator.domain.cloud import FloatingIP, Port, SecurityRule
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import Role
@@ -104,6 +104,23 @@ class DeleteInfrastructure(Step):
 
     kind: InfrastructureKind
     evidence: Known[str]
+    because: str
+
+
+@dataclass(frozen=True)
+class ReleaseFloatingIP(Step):
+    """Take our mark off a floating IP that stays in the project, and it off its port unless `keep_port`."""
+
+    evidence: Known[FloatingIP]
+    because: str
+    keep_port: bool = False
+
+
+@dataclass(frozen=True)
+class DetachFloatingIP(Step):
+    """Take a floating IP that is the user's off a port of ours, if it is still there."""
+
+    evidence: Known[FloatingIP]
     because: str
 
 

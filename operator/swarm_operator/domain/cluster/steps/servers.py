@@ -96,13 +96,16 @@ class PreserveServer(Step):
 
 @dataclass(frozen=True)
 class EnsureFloatingIP(Step):
-    """The floating IP of a machine's slot on its server's port; `floating_ip_id` is the one that exists already."""
+    """The floating IP of a machine's slot on its server's port; `floating_ip_id` is the one that exists already. `network_id`: where a new one is from, if not from
+    status.infrastructure. `field`: that of the spec which names the address; such a one is looked at again before it is moved."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
     machine: MachineId
     machine_uid: str
     server_id: str
     floating_ip_id: str | None
+    network_id: str | None = None
+    field: str | None = None
 
     @property
     def lane(self) -> str:
