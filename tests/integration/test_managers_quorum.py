@@ -1,4 +1,4 @@
-"""Managers on the lab: one becomes three, each of the three is lost in turn, the leader last, and three become one again.
+"""Managers on the lab: one becomes three, each of the three is lost in turn, the leader last; then another one, whose place a spare worker takes; and three become one again.
 
 All the while a service of two replicas runs on the worker and must not notice, and a watcher asks the managers themselves: more than half of the members must answer, always.
 """
@@ -94,8 +94,10 @@ class Watcher:
 
 @pytest.fixture
 def managers(kubectl: Kubectl, operator: Operator, cloud: CloudView) -> Iterator[Managers]:
-    """A cluster of one manager, which takes no tasks, and one worker."""
-    kubectl.apply(cluster_manifest(NAME, workers=1, managers={"replicas": 1, "schedulable": False}, remediation={"rungSeconds": 60}))
+    """A cluster of one manager, which takes no tasks, one worker, and a pool for spares."""
+    manifest = cluster_manifest(NAME, workers=1, managers={"replicas": 1, "schedulable": False, "promoteFrom": "spare"}, remediation={"rungSeconds": 60})
+    manifest["spec"]["workerPools"].append({"name": "spare", "replicas": 0, "nodeLabels": {"tier": "spare"}})
+    kubectl.apply(manifest)
     kubectl.wait("swarmcluster", NAME, timeout=300)
     uid = str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"])
     yield Managers(kubectl)
@@ -112,8 +114,33 @@ def whole(managers: Managers, replicas: int) -> bool:
     return list(managers.members().values()) == ["reachable"] * replicas
 
 
+def a_spare_takes_the_place_of_a_lost_manager(kubectl: Kubectl, managers: Managers, cloud: CloudView) -> None:
+    """The slot's floating IP leads to it, over TLS; no server is booted for a manager, and the pool has its worker again."""
+    pools = [{"name": "workers", "replicas": 1}, {"name": "spare", "replicas": 1, "nodeLabels": {"tier": "spare"}}]
+    kubectl.patch("swarmcluster", NAME, {"spec": {"workerPools": pools}})
+    eventually(lambda: kubectl.get("swarmcluster", NAME)["status"]["workers"].get("summary") == "2/2", within=150, what="a spare worker")
+    kubectl.wait("swarmcluster", NAME, timeout=60)
+    first, leader = managers.records(), managers.leader()
+    victim = min(set(first) - {leader})
+    address, spare = first[victim]["floatingIP"], f"{NAME}-spare-0"
+    cloud.connection.compute.delete_server(first[victim]["serverID"])
+    eventually(lambda: spare in managers.members() and whole(managers, 3), within=60, every=1, what="the spare is the third manager")
+    assert victim not in managers.members()
+    made = {str(s.name) for s in cloud.servers(str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"]))}
+    assert not {n for n in made if "-manager-" in n} - set(first), "no server was booted for a manager"
+    kubectl.wait("swarmcluster", NAME, timeout=180)
+    record = managers.records()[spare]
+    assert record["floatingIP"] == address and record["promotedFrom"]["pool"] == "spare"
+    assert kubectl.get("swarmcluster", NAME)["status"]["workers"]["summary"] == "2/2"
+    eventually(lambda: "engineCertificateExpires" in managers.records()[spare], within=60, what="its Docker API is set up")
+    docker = DockerView(f"tcp://{address}:2376", kubectl.secret_data(f"{NAME}-docker-tls"))
+    assert docker.api.info()["Name"] == spare
+    docker.close()
+    eventually(lambda: whole(managers, 3), within=60, every=1, what="it is back after the restart of its engine")
+
+
 def test_each_manager_is_lost_in_turn_and_the_service_does_not_notice(kubectl: Kubectl, managers: Managers, cloud: CloudView, lab: Any) -> None:
-    kubectl.apply(service_manifest("calm", NAME, replicas=2))
+    kubectl.apply(service_manifest("calm", NAME, replicas=2, placement={"constraints": ["node.labels.tier != spare"]}))
     kubectl.wait("swarmservice", "calm", timeout=60)
     before = managers.tasks()
     assert len(before) == 2
@@ -145,6 +172,9 @@ def test_each_manager_is_lost_in_turn_and_the_service_does_not_notice(kubectl: K
             eventually(lambda victim=victim: f"{victim}-2" in managers.members() and whole(managers, 3), within=120, every=2, what="three managers again")
             assert victim not in managers.members()
         kubectl.wait("swarmcluster", NAME, timeout=60)
+        assert managers.tasks() == before, "the service's tasks are the same"
+
+        a_spare_takes_the_place_of_a_lost_manager(kubectl, managers, cloud)
         assert managers.tasks() == before, "the service's tasks are the same"
 
         scale(kubectl, 1)

@@ -18,7 +18,7 @@ from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest, MachineReferences, NetworkReferences, Secrets
 from swarm_operator.domain.facts import Known, Unknown
-from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED, MachineId, description, floating_ip_part, keypair_name, server_metadata
+from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, PROMOTED, SWARM_STARTED, MachineId, description, floating_ip_part, keypair_name, server_metadata
 from swarm_operator.domain.quorum import in_transition, is_quorate, may_be_disturbed, may_join, may_leave, raft_members
 from swarm_operator.domain.swarm import EngineInfo, Node, SwarmView
 
@@ -41,7 +41,10 @@ def at(age: int) -> str:
 @st.composite
 def servers(draw: st.DrawFn) -> Server:
     machine = draw(machines)
-    metadata = server_metadata(UID, "demo", machine) | draw(st.sampled_from([{}, {SWARM_STARTED: "started"}, {"swarm_token": "x"}]))
+    more: list[dict[str, str]] = [{}, {SWARM_STARTED: "started"}, {"swarm_token": "x"}]
+    if machine.role == "Worker":
+        more.append({SWARM_STARTED: "started", PROMOTED: f"{draw(st.integers(0, 2))}/{draw(st.integers(1, 3))}"})
+    metadata = server_metadata(UID, "demo", machine) | draw(st.sampled_from(more))
     status = draw(st.sampled_from(["BUILD", "ACTIVE", "ERROR", "SHUTOFF", "SOFT_DELETED"]))
     return Server(
         id=f"srv-{draw(st.integers(0, 999))}",
@@ -78,7 +81,7 @@ def records(draw: st.DrawFn) -> MachineStatus:
 def nodes(draw: st.DrawFn) -> Node:
     machine = draw(machines)
     drained = draw(st.none() | ages)
-    manager = machine.role == "Manager" and draw(st.integers(0, 5)) > 0
+    manager = draw(st.integers(0, 5)) > (0 if machine.role == "Manager" else 4)
     return Node(
         id=f"node-{draw(st.integers(0, 99))}",
         hostname=machine.server_name("demo"),
@@ -159,7 +162,7 @@ def statuses(draw: st.DrawFn) -> SwarmClusterStatus:
 
 
 specs = st.builds(
-    lambda replicas, join, policy, paused, retain, managers: SwarmClusterSpec.model_validate(
+    lambda replicas, join, policy, paused, retain, managers, promote: SwarmClusterSpec.model_validate(
         {
             "identityRef": {"secretName": "c"},
             "machine": {"flavor": {"name": "f"}, "image": {"name": "i"}},
@@ -168,7 +171,7 @@ specs = st.builds(
             "remediation": {"policy": policy},
             "paused": paused,
             "deletionPolicy": retain,
-            "managers": {"replicas": managers},
+            "managers": {"replicas": managers} | ({"promoteFrom": "web"} if promote else {}),
         }
     ),
     st.integers(0, 4),
@@ -177,8 +180,13 @@ specs = st.builds(
     st.booleans(),
     st.sampled_from(["Delete", "Retain"]),
     st.sampled_from([1, 3]),
+    st.booleans(),
 )
 many = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def is_worker(server: Server) -> bool:
+    return server.metadata["swarmops-role"] == "Worker" and PROMOTED not in server.metadata
 
 
 @many
@@ -201,7 +209,7 @@ def test_nothing_is_destroyed_on_the_unknown(spec: SwarmClusterSpec, status: Swa
             assert isinstance(observation.servers, Known) and observation.servers_fresh
         if isinstance(step, s.DeleteServer):
             assert step.evidence.value in observation.servers.value  # type: ignore[union-attr]
-            if not observation.deleting and step.evidence.value.metadata["swarmops-role"] == "Worker" and not step.machine_uid.startswith("surplus"):
+            if not observation.deleting and is_worker(step.evidence.value) and not step.machine_uid.startswith("surplus"):
                 assert isinstance(observation.swarm, Known)
         if isinstance(step, s.RemoveFinalizer) and spec.deletion_policy == "Delete":
             assert observation.servers in (Known(()),) or all(x.status == "SOFT_DELETED" for x in observation.servers.value)  # type: ignore[union-attr]
@@ -221,7 +229,7 @@ def test_servers_that_hold_a_swarm_are_never_deleted_but_with_the_cluster(
     for step in plan.steps:
         if isinstance(step, s.DeleteServer) and not step.machine_uid.startswith("surplus"):
             server = step.evidence.value
-            if SWARM_STARTED not in server.metadata or server.metadata["swarmops-role"] == "Worker":
+            if SWARM_STARTED not in server.metadata or is_worker(server):
                 continue
             # The swarm itself, with a majority at hand, must say that it is no manager, or that it can't reach it.
             assert isinstance(observation.swarm, Known) and is_quorate(observation.swarm.value.nodes)
@@ -253,6 +261,22 @@ def test_raft_changes_one_by_one_and_never_loses_its_majority(spec: SwarmCluster
             rows = [n for n in raft_members(view.value.nodes) if n.machine_uid == step.machine_uid]
             assert all(may_be_disturbed(view.value.nodes, n) for n in rows) and is_quorate(view.value.nodes)
     assert sum(isinstance(x, s.Repair) for x in plan.steps) <= spec.remediation.max_concurrent
+
+
+@many
+@given(specs, statuses(), observations())
+def test_promotions_need_a_majority_and_a_dead_member(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation) -> None:
+    plan = decide(spec, status, observation, NOW)
+    steps = [x for x in plan.steps if isinstance(x, s.PromoteWorker)]
+    assert len(steps) <= 1
+    for step in steps:
+        view = observation.swarm
+        assert spec.managers.promote_from == "web" and isinstance(view, Known) and is_quorate(view.value.nodes)
+        assert any(n.role == "manager" and n.reachability == "unreachable" for n in view.value.nodes)
+        node = next(n for n in view.value.nodes if n.machine_uid == step.machine_uid and n.state == "ready")
+        assert node.role == "worker" or not node.reachability
+        assert step.machine_uid not in {x.machine_uid for x in plan.steps if isinstance(x, s.DeleteServer)}
+        assert step.machine.uid(UID) == step.machine_uid
 
 
 @many

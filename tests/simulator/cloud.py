@@ -509,6 +509,10 @@ class SimCloud(SimImages):
         assert set(security_group_ids) <= self.groups.keys()
         self.ports[port_id] = replace(self.ports[port_id], security_group_ids=security_group_ids)
 
+    def adopt_port(self, port_id: str, description: str, security_group_ids: tuple[str, ...]) -> None:
+        self.set_port_security_groups(port_id, security_group_ids)
+        self.ports[port_id] = replace(self.ports[port_id], description=description)
+
     def delete_port(self, port_id: str) -> None:
         self.writes += 1
         port = self.ports.pop(port_id, None)

@@ -456,6 +456,8 @@ class SimSwarmClient:
     def _change_role(self, swarm: SimSwarm, node: Node, role: str) -> None:
         if role == "manager":
             guest = next(g for g in self._world.guests.values() if g.swarm is swarm and g.node_id == node.id)
+            self._world.check_join(swarm)
+            self._world.check_open_to_members(guest)
             swarm.raft[node.id] = guest
         elif node.id not in swarm.raft:
             # swarmkit, manager/controlapi/node.go: so it is with those that --force-new-cluster has cast out.

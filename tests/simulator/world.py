@@ -233,6 +233,13 @@ class World:
         members, reachable = len(swarm.raft), len(swarm.reachable(self))
         assert reachable == members or reachable > (members + 1) // 2, f"a manager joined while {members - reachable} of {members} were dead"
 
+    def check_open_to_members(self, guest: Guest) -> None:
+        """A node becomes a manager: the other members must get through to its port 2377."""
+        port = self.cloud.ports.get(port_id(guest.server))
+        groups = port.security_group_ids if port is not None else guest.server.request.security_groups
+        rules = [rule for i in groups for rule in self.cloud.groups[i].rules.values()]
+        assert any(rule.port_min == 2377 for rule in rules), "a node was promoted that no manager can reach"
+
     def check_quorum_without(self, server_id: str) -> None:
         """We take a server away for a while or for ever: the rest must keep the majority. Not when the whole cluster goes."""
         guest = self.guests[server_id]

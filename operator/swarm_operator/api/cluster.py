@@ -58,6 +58,11 @@ class ManagersSpec(ApiModel):
     )
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for managers.")
     floating_ip: FloatingIPSpec = Field(default_factory=FloatingIPSpec, alias="floatingIP", description="Floating IP of managers.")
+    promote_from: Annotated[str, Field(min_length=1, max_length=24)] | None = Field(
+        default=None,
+        description="Worker pool with spare managers: when a manager is lost for good, a ready worker of it becomes a manager at once, and the pool gets another worker. "
+        "A new server is booted in the manager's place when absent, or while the pool has no ready worker.",
+    )
     schedulable: bool = Field(default=True, description="Whether services may run tasks on managers; false drains them.")
     node_labels: dict[str, Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict,
@@ -135,6 +140,12 @@ class SwarmClusterSpec(ApiModel):
                    : !has(self.machine) || !has(self.machine.volumes) || self.machine.volumes.size() == 0)""",
                 "workers with `volumes` need `join: SSH`: only there the operator decides when an engine joins",
                 fieldPath=".join",
+            ),
+            cel(
+                """!has(self.managers) || !has(self.managers.promoteFrom) || !has(self.workerPools) || self.workerPools.all(p,
+                   p.name != self.managers.promoteFrom || !has(p.machine) || !has(p.machine.volumes) || p.machine.volumes.size() == 0)""",
+                "workers of the pool `managers.promoteFrom` must have no `volumes`: data does not go along when a worker becomes a manager",
+                fieldPath=".managers.promoteFrom",
             ),
             cel(
                 """!has(self.workerPools) || self.workerPools.all(p, !has(p.machine) || !has(p.machine.image) || !has(p.machine.image.fromSnapshotOf)

@@ -52,6 +52,14 @@ class MachineRemediation(ApiModel):
     since: str = Field(description="When it was done.", json_schema_extra={"format": "date-time"})
 
 
+class MachineOrigin(ApiModel):
+    """The place that a promoted manager had as a worker."""
+
+    pool: Annotated[str, Field(max_length=63)] = Field(description="Worker pool.")
+    slot: int = Field(ge=0, description="Index within the pool.")
+    incarnation: int = Field(default=1, ge=1, description="How many servers had held that slot, this one included.")
+
+
 class MachineStatus(ApiModel):
     """One machine: a server and its swarm node."""
 
@@ -60,6 +68,7 @@ class MachineStatus(ApiModel):
     pool: str = Field(default="", max_length=63, description="Worker pool; empty for managers.")
     slot: int = Field(ge=0, description="Index within managers or pool.")
     incarnation: int = Field(default=1, ge=1, description="How many servers have held this slot, this one included.")
+    promoted_from: MachineOrigin | None = Field(default=None, description="Where it was a worker, for a manager that was promoted (managers.promoteFrom).")
     machine_uid: Annotated[str, Field(max_length=64)] = Field(
         alias="machineUID", description="Identity of the machine; on the server's metadata and as engine label."
     )

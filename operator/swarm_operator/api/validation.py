@@ -68,6 +68,7 @@ def validate_cluster(spec: SwarmClusterSpec, objects: Collection[str] = ()) -> l
         *_engine(spec.engine),
         *_swarm(spec.swarm, spec.network),
         *_rollout(spec, objects),
+        *_promotion(spec, objects),
     ]
 
 
@@ -97,6 +98,22 @@ def _rollout(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Probl
     for index, window in enumerate(spec.maintenance_windows):
         if (found := window_problem(window)) is not None:
             yield Problem(f"spec.maintenanceWindows[{index}].{found[0]}", found[1])
+
+
+def _promotion(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Problem]:
+    """Data volumes belong to the slot that they were made for, and Ignition is rendered for workers: neither goes along when a worker becomes a manager."""
+    wanted, field = spec.managers.promote_from, "spec.managers.promoteFrom"
+    if wanted is None:
+        return
+    pool = next((p for p in spec.worker_pools if p.name == wanted), None)
+    if pool is None and wanted not in objects:
+        yield Problem(field, f"must be the name of a pool, not {wanted!r}")
+    if spec.managers.machine.over(spec.machine).volumes:
+        yield Problem(field, "managers with `volumes` can't be replaced by workers")
+    if pool is not None and pool.machine.over(spec.machine).volumes:
+        yield Problem(field, f"workers of pool {wanted!r} have `volumes`, and can't become managers")
+    if pool is not None and pool.machine.over(spec.machine).os == "Ignition":
+        yield Problem(field, f"workers of pool {wanted!r} are set up by Ignition, and can't become managers")
 
 
 def _cidr(field: str, text: str) -> IPv4 | Problem:

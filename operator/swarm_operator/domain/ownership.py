@@ -20,6 +20,9 @@ POOL: Final = "swarmops-pool"
 SLOT: Final = "swarmops-slot"
 INCARNATION: Final = "swarmops-incarnation"
 
+PROMOTED: Final = "swarmops-promoted"
+"""On a worker's server that has become a manager: `<slot>/<incarnation>` among the managers. Role, pool and slot stay those that it was made for, and so does its UID, which
+its engine carries as a label."""
 SWARM_STARTED: Final = "swarmops-swarm"
 """On a manager's server from just before `swarm init`: from then on its disk holds the swarm, so the server is never replaced without care, even when status is lost."""
 JOIN_MANAGER: Final = "swarm_manager"
@@ -71,16 +74,24 @@ Role = Literal["Manager", "Worker"]
 
 @dataclass(frozen=True, order=True)
 class MachineId:
-    """Which machine of a cluster: its role, pool ("" for managers), slot, and the how-manieth holder of that slot it is (from 1)."""
+    """Which machine of a cluster: its role, pool ("" for managers), slot, and the how-manieth holder of that slot it is (from 1). `origin`: pool, slot and incarnation that
+    a promoted manager had as a worker; () for all others. UID and name stay those of the worker."""
 
     role: Role
     pool: str
     slot: int
     incarnation: int
+    origin: tuple[str, int, int] | tuple[()] = ()
+
+    @property
+    def made_as(self) -> MachineId:
+        """What it was made as: itself, but for a promoted manager."""
+        return MachineId("Worker", *self.origin) if self.origin else self
 
     def uid(self, cluster_uid: str) -> str:
         """The machine UID: deterministic, so that a create repeated after a crash carries the same one and is recognised."""
-        return str(uuid.uuid5(_NAMESPACE, f"{cluster_uid}/{self.role}/{self.pool}/{self.slot}/{self.incarnation}"))
+        made = self.made_as
+        return str(uuid.uuid5(_NAMESPACE, f"{cluster_uid}/{made.role}/{made.pool}/{made.slot}/{made.incarnation}"))
 
     def slot_uid(self, cluster_uid: str) -> str:
         """The UID of the slot, whoever holds it: what is kept when a machine is replaced (port, floating IP) carries this one."""
@@ -88,7 +99,8 @@ class MachineId:
 
     def server_name(self, cluster_name: str) -> str:
         """Name of the server and host name of the guest (RFC 1123 label, at most 63 characters): `<cluster>-<pool|manager>-<slot>[-<incarnation>]`."""
-        tail = f"-{self.pool or 'manager'}-{self.slot}" + (f"-{self.incarnation}" if self.incarnation > 1 else "")
+        made = self.made_as
+        tail = f"-{made.pool or 'manager'}-{made.slot}" + (f"-{made.incarnation}" if made.incarnation > 1 else "")
         head = re.sub(r"[^a-z0-9-]", "-", cluster_name)[: 63 - len(tail)].strip("-")
         return head + tail
 
@@ -115,7 +127,15 @@ def machine_of(metadata: Mapping[str, str], cluster_uid: str) -> MachineId | Non
     if role not in ("Manager", "Worker") or not slot.isdigit() or not incarnation.isdigit():
         return None
     machine = MachineId("Manager" if role == "Manager" else "Worker", metadata.get(POOL, ""), int(slot), int(incarnation))
-    return machine if metadata.get(MACHINE_UID) == machine.uid(cluster_uid) else None
+    if metadata.get(MACHINE_UID) != machine.uid(cluster_uid):
+        return None
+    now = re.fullmatch(r"(\d{1,2})/(\d{1,9})", metadata.get(PROMOTED, ""))
+    return machine if now is None or machine.role == "Manager" else promoted(machine, int(now[1]), int(now[2]))
+
+
+def promoted(worker: MachineId, slot: int, incarnation: int) -> MachineId:
+    """A worker as the manager that it becomes."""
+    return MachineId("Manager", "", slot, incarnation, (worker.pool, worker.slot, worker.incarnation))
 
 
 def description(cluster_uid: str, cluster_name: str, part: str) -> str:

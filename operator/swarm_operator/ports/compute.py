@@ -159,6 +159,9 @@ class Cloud(Protocol):
     def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
         """Replace the security groups of a port."""
 
+    def adopt_port(self, port_id: str, description: str, security_group_ids: tuple[str, ...]) -> None:
+        """Replace description and security groups of a port, in use or not, in one write."""
+
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP: ...
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None: ...
     def get_floating_ip(self, floating_ip_id: str) -> FloatingIP:

@@ -226,3 +226,31 @@ def test_container_fields(fields: dict[str, Any], field: str, message: str) -> N
 def test_rollout_and_windows(changes: dict[str, Any], problem: str) -> None:
     base = {"identityRef": {"secretName": "s"}, "machine": {"flavor": {"name": "f"}, "image": {"name": "i"}}, "workerPools": [{"name": "web"}]}
     assert [str(p) for p in validate_cluster(parse_cluster({**base, **changes}))] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"managers": {"promoteFrom": "web"}}, []),
+        ({"managers": {"promoteFrom": "apps"}}, []),
+        ({"managers": {"promoteFrom": "db"}}, ["spec.managers.promoteFrom: must be the name of a pool, not 'db'"]),
+        (
+            {"managers": {"promoteFrom": "web", "machine": {"volumes": [{"name": "b", "sizeGiB": 1, "mountPath": "/b"}]}}},
+            ["spec.managers.promoteFrom: managers with `volumes` can't be replaced by workers"],
+        ),
+        (
+            {
+                "managers": {"promoteFrom": "web"},
+                "workerPools": [{"name": "web", "machine": {"os": "Ignition", "volumes": [{"name": "b", "sizeGiB": 1, "mountPath": "/b"}]}}],
+            },
+            [
+                "spec.managers.promoteFrom: workers of pool 'web' have `volumes`, and can't become managers",
+                "spec.managers.promoteFrom: workers of pool 'web' are set up by Ignition, and can't become managers",
+            ],
+        ),
+    ],
+)
+def test_spare_managers(changes: dict[str, Any], problems: list[str]) -> None:
+    base = {"identityRef": {"secretName": "s"}, "machine": {"flavor": {"name": "f"}, "image": {"name": "i"}}, "workerPools": [{"name": "web"}]}
+    found = [str(p) for p in validate_cluster(parse_cluster({**base, **changes}), ["apps"])]
+    assert [p for p in found if "promoteFrom" in p] == problems

@@ -157,15 +157,15 @@ class NetworkCalls:
 
     def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
         """Replace the security groups of a port, in use or not."""
-        self._api.call(
-            "network",
-            "PUT",
-            f"/ports/{port_id}",
-            operation="network.port.update",
-            what=f"set the security groups of port {port_id}",
-            effect=Effect.WRITE,
-            json={"port": {"security_groups": list(security_group_ids)}},
-        )
+        self._update_port(port_id, f"set the security groups of port {port_id}", {"security_groups": list(security_group_ids)})
+
+    def adopt_port(self, port_id: str, description: str, security_group_ids: tuple[str, ...]) -> None:
+        """Replace description and security groups of a port, in use or not, in one write."""
+        fields: Json = {"description": description, "security_groups": list(security_group_ids)}
+        self._update_port(port_id, f"make port {port_id} that of another slot", fields)
+
+    def _update_port(self, port_id: str, what: str, fields: Json) -> None:
+        self._api.call("network", "PUT", f"/ports/{port_id}", operation="network.port.update", what=what, effect=Effect.WRITE, json={"port": fields})
         self._project.invalidate()
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swarm_operator.api.cluster_status import MachinePhase
+from swarm_operator.api.cluster_status import MachineOrigin, MachinePhase
 from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.cloud_init import MetadataJoin
@@ -25,6 +25,8 @@ from swarm_operator.domain.facts import Unknown
 from swarm_operator.domain.ownership import (
     JOIN_MANAGER,
     JOIN_TOKEN,
+    PROMOTED,
+    SWARM_STARTED,
     MachineId,
     floating_ip_part,
     part_of,
@@ -51,6 +53,26 @@ def _server(action: Action, step: s.Step) -> None:
             _floating_ip(action, step)
         case _:
             raise AssertionError(f"no way to perform {step}")
+
+
+@performs(s.PromoteWorker)
+def _promote(action: Action, step: s.PromoteWorker) -> None:
+    """Its disk will hold the swarm's state: that is written along, as before a join."""
+    machine, server = step.machine, step.evidence.value
+    action.cloud.update_server_metadata(server.id, {PROMOTED: f"{machine.slot}/{machine.incarnation}", SWARM_STARTED: "started"})
+    was = machine.made_as
+    origin = MachineOrigin(pool=was.pool, slot=was.slot, incarnation=was.incarnation)
+    action.set_machine(step.machine_uid, role="Manager", pool="", slot=machine.slot, incarnation=machine.incarnation, promoted_from=origin)
+    action.write_status()
+    name = replace(machine, origin=(), incarnation=1).server_name(action.name)
+    action.objects.event(action.resource, Reason.PROMOTED, f"worker {server.name} becomes a manager in the place of {name}, which is lost", warning=True)
+
+
+@performs(s.AdoptPort)
+def _adopt_port(action: Action, step: s.AdoptPort) -> None:
+    port, facts = step.evidence.value, action.status.infrastructure
+    groups = tuple(dict.fromkeys((*port.security_group_ids, *groups_of(facts, "Manager"))))
+    action.cloud.adopt_port(port.id, described(action, port_part(step.machine.slot_uid(action.uid))), groups)
 
 
 @performs(s.PreserveServer)

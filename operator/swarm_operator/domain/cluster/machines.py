@@ -92,7 +92,8 @@ class MachineTable:
 
 
 def machine_id(record: MachineStatus) -> MachineId:
-    return MachineId(record.role, record.pool, record.slot, record.incarnation)
+    was = record.promoted_from
+    return MachineId(record.role, record.pool, record.slot, record.incarnation, (was.pool, was.slot, was.incarnation) if was is not None else ())
 
 
 def pools(spec: SwarmClusterSpec) -> tuple[tuple[Role, str, int], ...]:
@@ -110,13 +111,16 @@ def machine_spec(spec: SwarmClusterSpec, pool: str) -> MachineSpec:
 def tabulate(status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> MachineTable:
     """Unite what status, Nova and the swarm say."""
     uid = observation.uid
-    records = {machine_id(r): r for r in status.nodes if r.machine_uid == machine_id(r).uid(uid)}
+    found = {machine_id(r): r for r in status.nodes if r.machine_uid == machine_id(r).uid(uid)}
     servers: dict[MachineId, list[Server]] = {}
     if isinstance(observation.servers, Known):
         for server in observation.servers.value:
             machine = machine_of(server.metadata, uid)
             if machine is not None and server.status not in GONE_STATUSES:
                 servers.setdefault(machine, []).append(server)
+    # A promotion that status does not know of yet: its server says what the machine is.
+    renamed = {m.uid(uid): m for m in servers}
+    records = {renamed.get(r.machine_uid, identity): r for identity, r in found.items()}
     surplus: list[Known[Server]] = []
     machines: list[Machine] = []
     for identity in sorted(records.keys() | servers.keys()):
@@ -166,8 +170,10 @@ def current(machines: Sequence[Machine]) -> tuple[Machine, ...]:
 
 
 def next_incarnation(cluster_uid: str, role: Role, pool: str, slot: int, machines: Iterable[Machine], nodes: Iterable[Node]) -> MachineId:
-    """The identity of the next holder of a slot: above all known ones, and none that a row in the swarm still carries (status may have been lost)."""
-    highest = max((m.id.incarnation for m in machines if m.id.slot == slot), default=0)
+    """The identity of the next holder of a slot: above all known ones, and none that a row in the swarm still carries (status may have been lost). A worker that was promoted
+    has its UID and name for good. `machines`: all of the cluster."""
+    known = (place for m in machines for place in {m.id, m.id.made_as})
+    highest = max((p.incarnation for p in known if (p.role, p.pool, p.slot) == (role, pool, slot)), default=0)
     taken = {n.machine_uid for n in nodes}
     candidate = MachineId(role, pool, slot, highest + 1)
     while candidate.uid(cluster_uid) in taken:

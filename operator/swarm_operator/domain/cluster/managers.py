@@ -67,9 +67,11 @@ def change_managers(
     joins: Sequence[JoinManager],
     now: datetime,
     yielding: frozenset[str] = frozenset(),
+    unprepared: frozenset[str] = frozenset(),
 ) -> ManagerChange:
     """The next change. `keep`: machines that stay; `awaited`: slots of wanted managers that have no server yet; `joins`: those that are ready to join. `yielding`: UIDs of machines
-    that have a volume which their successor, already up, needs before it can join: they leave first, where the majority allows it."""
+    that have a volume which their successor, already up, needs before it can join: they leave first, where the majority allows it. `unprepared`: UIDs of promoted workers that the
+    others can't reach as a manager yet."""
     view = observation.swarm
     if not isinstance(view, Known) or not isinstance(observation.servers, Known) or not is_quorate(view.value.nodes):
         return ManagerChange()
@@ -79,15 +81,17 @@ def change_managers(
     slots = {m.uid: m.id.slot for m in table.machines if m.id.role == "Manager"}
     absent = any(not m.joined for m in kept)
     missing = absent or bool(awaited)
-    # One that a person demoted.
-    demoted = [m.member for m in kept if m.member is not None and m.member.role != "manager" and m.member.state == "ready"]
+    # Workers that take the place of a lost manager, and managers that a person demoted.
+    workers = [m for m in kept if m.member is not None and m.member.role != "manager" and m.member.state == "ready" and m.uid not in unprepared]
+    demoted = [m.member for m in workers if m.member is not None]
+    successors = bool(joins) or any(m.id.origin for m in workers)
     if not leavers and not joins and not demoted:
         return ManagerChange()
     if changing := in_transition(nodes):
         return ManagerChange(waiting=f"the role of {changing[0].hostname} is changing")
     dead = [n for n in leavers if n.reachability != "reachable"]
     if dead:
-        if missing and not joins and dead[0].machine_uid not in yielding:
+        if missing and not successors and dead[0].machine_uid not in yielding:
             return ManagerChange(waiting=f"{dead[0].hostname} leaves once its successor is up")
         if not may_leave(nodes, dead[0]):
             return ManagerChange(waiting=f"without {dead[0].hostname} there is no majority")

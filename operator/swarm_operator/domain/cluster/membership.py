@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from swarm_operator.domain.cluster.faults import REFUSED_SECONDS, refusal_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, next_incarnation, pools
 from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.promotion import choose
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.cluster.rollout import Rollout
 from swarm_operator.domain.facts import Known
@@ -34,6 +36,8 @@ class Membership:
     remove: tuple[Machine, ...]
     frozen: tuple[Machine, ...] = ()
     """Of pools that are refused: left as they are."""
+    promote: tuple[tuple[Machine, MachineId], ...] = ()
+    """Workers that become managers now, and which; they are still in `keep` as workers, and what they become is `waiting`."""
     wake_in: float | None = None
 
 
@@ -59,10 +63,22 @@ def select(
     create: list[MachineId] = []
     waiting: list[MachineId] = []
     delays: list[float] = []
+    promote: list[tuple[Machine, MachineId]] = []
     for role, pool, replicas in pools(spec):
         machines = table.of(role, pool)
         kept = _kept(status, observation, table, role, machines, replicas, remediation, rollout)
+        taken = {m.id.slot for m in kept}
+        free = _free(taken, replicas - len(kept))
+        spares: Mapping[int, tuple[Machine, MachineId]] = {}
+        if role == "Manager" and spec.managers.promote_from is not None:
+            unmade = [m.id.slot for m in kept if m.gone and not m.was_created]
+            stay = _spares(spec, status, observation, table, remediation, rollout)
+            spares = choose(spec, observation, table, (*free, *unmade), kept, stay)
+            promote += spares.values()
+            waiting += [made for _, made in spares.values()]
         for machine in kept:
+            if machine.gone and not machine.was_created and machine.id.slot in spares:
+                continue
             if not machine.gone or machine.was_created:
                 keep.append(machine)
             else:
@@ -72,23 +88,35 @@ def select(
                 delays.extend([delay] if delay else [])
             if machine.uid in rollout.succeed:
                 # Its successor is made beside it, in the same slot.
-                beside = next_incarnation(observation.uid, role, pool, machine.id.slot, machines, nodes)
+                beside = next_incarnation(observation.uid, role, pool, machine.id.slot, table.machines, nodes)
                 (waiting if project or not listed else create).append(beside)
                 delays.extend([project] if project else [])
-        taken = {m.id.slot for m in kept}
-        free = _free(taken, replicas - len(kept))
         keep += [m for m in machines if m.uid in rollout.held and m.id.slot in taken.union(free) and m not in kept]
-        for slot in free:
+        for slot in (s for s in free if s not in spares):
             going = [m for m in machines if m.id.slot == slot and m.uid not in remediation.preserved and m.uid not in rollout.held]
             delay = max((_going(m, now) for m in going), default=0.0) or project
-            identity = next_incarnation(observation.uid, role, pool, slot, machines, nodes)
+            identity = next_incarnation(observation.uid, role, pool, slot, table.machines, nodes)
             # Without a complete list nothing is known to be missing.
             (waiting if delay or not listed else create).append(identity)
             delays.extend([delay] if delay else [])
     wanted = {m.uid for m in keep} | {m.uid(observation.uid) for m in (*create, *waiting)}
     frozen = tuple(m for m in table.machines if m.id.role == "Worker" and m.id.pool in observation.frozen_pools)
     remove = tuple(m for m in table.machines if m.uid not in wanted and m not in frozen)
-    return Membership(tuple(keep), tuple(create), tuple(waiting), remove, frozen, min(delays, default=None))
+    return Membership(tuple(keep), tuple(create), tuple(waiting), remove, frozen, tuple(promote), min(delays, default=None))
+
+
+def _spares(
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, remediation: Remediation, rollout: Rollout
+) -> list[Machine]:
+    """The workers that may be promoted, as far as the cluster's own plans for them go: those that stay, and neither fail nor are being changed."""
+    found: list[Machine] = []
+    for role, pool, replicas in pools(spec):
+        if role == "Worker" and pool == spec.managers.promote_from:
+            machines = table.of(role, pool)
+            changing = {m.id.slot for m in machines if m.uid in rollout.held} | {m.id.slot for m in machines if m.uid in rollout.succeed}
+            stay = _kept(status, observation, table, role, machines, replicas, remediation, rollout)
+            found += [m for m in stay if m.uid not in remediation.failures and m.id.slot not in changing]
+    return found
 
 
 def _kept(

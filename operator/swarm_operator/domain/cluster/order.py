@@ -17,6 +17,7 @@ from swarm_operator.domain.cluster.membership import dangling
 from swarm_operator.domain.cluster.nodes import rotation, set_nodes, swarm_settings
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.parts import Plans
+from swarm_operator.domain.cluster.promotion import adoptions, promotions
 from swarm_operator.domain.cluster.standing import stamps
 from swarm_operator.domain.cluster.steps import CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
 from swarm_operator.domain.facts import Known
@@ -56,6 +57,8 @@ def _of_machines(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plan
     if any(isinstance(s, CreateServer) and s.join_addresses for s in creates) and not status.join.token_exposed:
         steps.append(ExposeJoinToken())
     steps += creates
+    steps += promotions(membership.promote)
+    steps += adoptions(observation, membership.keep)
     if isinstance(observation.servers, Known):
         awaited = (*membership.create, *membership.waiting)
         wanted = (*(m.id for m in membership.keep), *awaited)

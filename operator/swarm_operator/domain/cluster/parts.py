@@ -21,6 +21,7 @@ from swarm_operator.domain.cluster.membership import Membership, select
 from swarm_operator.domain.cluster.nodes import Removal, remove_machines
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.preload import Preloads, plan_preloads
+from swarm_operator.domain.cluster.promotion import unprepared
 from swarm_operator.domain.cluster.recovery import RecoveryPlan, plan_recovery
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.rollout import Rollout, plan_rollout
@@ -87,7 +88,17 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         volumes=volumes,
         guests=guests,
         removal=remove_machines(spec, observation, table, membership.remove, remediation, rollout.why, now),
-        change=change_managers(spec, observation, table, membership.keep, _awaited_managers(membership), guests.joins, now, volumes.yielding),
+        change=change_managers(
+            spec,
+            observation,
+            table,
+            membership.keep,
+            _awaited_managers(membership),
+            guests.joins,
+            now,
+            volumes.yielding,
+            unprepared(observation, infrastructure.status, membership.keep),
+        ),
         groups=groups,
         creation=plan_creation(spec, status, observation, table, membership, infrastructure, groups),
         preloads=plan_preloads(spec, membership.keep),

@@ -43,7 +43,7 @@ def standings(spec: SwarmClusterSpec, observation: ClusterObservation, machines:
     templates, engine = wanted_templates(spec, observation), engine_mark(spec.engine)
     after = times.parse(spec.rollout.after)
     after = after if after is not None and after <= now else None
-    return {m.uid: _standing(templates.get(m.id.pool), engine, m.present, after) for m in machines if m.present is not None}
+    return {m.uid: _standing(templates.get(m.id.made_as.pool), engine, m.present, after) for m in machines if m.present is not None}
 
 
 def is_changing(spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, now: datetime) -> bool:
@@ -80,7 +80,7 @@ def stamps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequen
     templates, engine = wanted_templates(spec, observation), engine_mark(spec.engine)
     found: list[StampServer] = []
     for machine in keep:
-        server, wanted = machine.present, templates.get(machine.id.pool)
+        server, wanted = machine.present, templates.get(machine.id.made_as.pool)
         if server is None or wanted is None or server.status != "ACTIVE" or machine.being_deleted:
             continue
         values = {} if Mark.read(server.metadata) is not None else {TEMPLATE: wanted.mark}

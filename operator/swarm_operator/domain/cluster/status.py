@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase, MachineRemediation, MachineStatus, RoleCount, SwarmClusterStatus
+from swarm_operator.api.cluster_status import (
+    InfrastructureStatus,
+    MachineOrigin,
+    MachinePhase,
+    MachineRemediation,
+    MachineStatus,
+    RoleCount,
+    SwarmClusterStatus,
+)
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster import credentials
 from swarm_operator.domain.cluster.floating_ips import serving_address, settings_of
@@ -92,7 +100,7 @@ def _count(desired: int, ready: int) -> RoleCount:
 
 
 def _endpoint(spec: SwarmClusterSpec, observation: ClusterObservation, membership: Membership) -> str | None:
-    for machine in sorted(membership.keep, key=lambda m: not m.joined):
+    for machine in sorted(membership.keep, key=lambda m: (not m.joined, _without_api(m))):
         if machine.id.role == "Manager" and isinstance(observation.swarm, Known):
             address = reachable_address(spec, observation.uid, machine, observation.networking)
             if address is not None:
@@ -162,6 +170,7 @@ def _record(
         pool=machine.id.pool,
         slot=machine.id.slot,
         incarnation=machine.id.incarnation,
+        promoted_from=_origin(machine),
         machine_uid=machine.uid,
         server_id=server.id if server is not None else (old.server_id if old is not None else None),
         node_id=node.id if node is not None else (old.node_id if old is not None else None),
@@ -181,8 +190,19 @@ def _record(
         volumes=list(volumes.states.get(machine.uid, ())) if not leaving else list(old.volumes) if old is not None else [],
         template_hash=standing.hash or (old.template_hash if old is not None else None),
         up_to_date=standing.up_to_date if standing is not NOT_KNOWN else (old.up_to_date if old is not None else None),
-        engine_configured=(old is not None and old.engine_configured) or (manager and (node is not None or _tls_in_force(observation, machine))),
+        engine_configured=(old is not None and old.engine_configured)
+        or (manager and ((node is not None and not machine.id.origin) or _tls_in_force(observation, machine))),
     )
+
+
+def _origin(machine: Machine) -> MachineOrigin | None:
+    was = machine.id.made_as
+    return MachineOrigin(pool=was.pool, slot=was.slot, incarnation=was.incarnation) if machine.id.origin else None
+
+
+def _without_api(machine: Machine) -> bool:
+    """A promoted manager whose engine has not been set up as a manager's yet."""
+    return bool(machine.id.origin) and (machine.record is None or not machine.record.engine_configured)
 
 
 def _repair(old: MachineStatus | None, phase: MachinePhase, now: datetime) -> MachineRemediation | None:

@@ -47,7 +47,17 @@ from swarm_operator.domain.cluster.steps.rotation import (
     UnlockKeyStep,
     UnlockManager,
 )
-from swarm_operator.domain.cluster.steps.servers import CreatePort, CreateServer, DeleteServer, EnsureFloatingIP, ExposeJoinToken, PreserveServer, Repair
+from swarm_operator.domain.cluster.steps.servers import (
+    AdoptPort,
+    CreatePort,
+    CreateServer,
+    DeleteServer,
+    EnsureFloatingIP,
+    ExposeJoinToken,
+    PreserveServer,
+    PromoteWorker,
+    Repair,
+)
 from swarm_operator.domain.cluster.steps.swarm import (
     ClearJoinMetadata,
     CreateOverlay,
@@ -74,6 +84,7 @@ from swarm_operator.domain.cluster.steps.volumes import (
 __all__ = [
     "AddRouterInterface",
     "AddRule",
+    "AdoptPort",
     "AdoptSecrets",
     "AttachVolume",
     "ClearJoinMetadata",
@@ -121,6 +132,7 @@ __all__ = [
     "PinHostKeys",
     "PreloadImages",
     "PreserveServer",
+    "PromoteWorker",
     "RecoverSwarm",
     "ReleaseCredentials",
     "ReleaseFloatingIP",

@@ -8,7 +8,7 @@ from typing import ClassVar
 from swarm_operator.api.cluster_status import Rung
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cloud import Port, Server
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.cluster.steps.guests import JoinNode
 from swarm_operator.domain.facts import Known
@@ -106,6 +106,35 @@ class EnsureFloatingIP(Step):
     floating_ip_id: str | None
     network_id: str | None = None
     field: str | None = None
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
+
+
+@dataclass(frozen=True)
+class PromoteWorker(Step):
+    """From this write on the worker is the manager `machine`; see `domain.cluster.promotion`."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MANAGERS_QUORATE
+    needs_fresh_servers: ClassVar[bool] = True
+    evidence: Known[Server]
+    machine_uid: str
+    machine: MachineId
+
+    @property
+    def lane(self) -> str:
+        return f"machine:{self.machine_uid}"
+
+
+@dataclass(frozen=True)
+class AdoptPort(Step):
+    """The port of a promoted manager: from its worker's slot to its own, and into the managers' security groups; one write."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MANAGERS_QUORATE
+    machine: MachineId
+    machine_uid: str
+    evidence: Known[Port]
 
     @property
     def lane(self) -> str:
