@@ -9,14 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from simulator.demand import NODE_CPUS, NODE_MEMORY, SimDemand, raw_services, raw_tasks, schedule
 from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap.engine import DAEMON_JSON_PATH
 from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
+from swarm_operator.domain.cluster.template import RELOADED
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import ENGINE_LABEL_CLUSTER, ENGINE_LABEL_MACHINE, JOIN_TOKEN
 from swarm_operator.domain.swarm import EngineInfo, Node, OverlayInfo, RootAuthority, SwarmSettings, SwarmView
 from swarm_operator.domain.volumes import GuestVolume, Mount
-from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, ScannedKeys, SwarmInit
+from swarm_operator.ports.hosts import CommandResult, FileToWrite, HostTarget, HowApplied, ScannedKeys, SwarmInit
 from swarm_operator.ports.swarm import SwarmEvent, TlsMaterial
 
 if TYPE_CHECKING:
@@ -57,6 +61,22 @@ class Guest:
     kek: tuple[str, int] = ("", 0)
     """The unlock key that its own key file is encrypted with, and the version of the cluster object since when."""
     locked: bool = False
+    reloads: int = 0
+    restarts: int = 0
+    in_force: dict[str, Any] | None = None
+    """daemon.json as the engine has it, where it is not that of the user data."""
+    disturbed: int = 0
+    """Tasks that ran there when the engine was restarted by us."""
+
+    def daemon_json(self) -> dict[str, Any]:
+        """As it lies on the disk."""
+        written = self.files.get(DAEMON_JSON_PATH)
+        if written is not None:
+            return dict(json.loads(written))
+        if not self.server.request.user_data.startswith("#cloud-config"):
+            return {"labels": [f"{key}={value}" for key, value in self.labels().items()]}
+        found = next(f for f in yaml.safe_load(self.server.request.user_data)["write_files"] if f["path"] == DAEMON_JSON_PATH)
+        return dict(json.loads(found["content"]))
 
     def restart(self) -> None:
         """The engine starts again."""
@@ -205,6 +225,8 @@ class SimHost:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", sudo: bool = False, timeout: float = 30.0) -> CommandResult:
         match list(argv):
+            case ["cat", path] if path == DAEMON_JSON_PATH:
+                return CommandResult(0, json.dumps(self._guest.daemon_json()), "")
             case ["cat", path]:
                 content = self._guest.files.get(path)
                 return CommandResult(1, "", "no such file") if content is None else CommandResult(0, content.decode(), "")
@@ -259,7 +281,37 @@ class SimHost:
         manager = guest.swarm is not None and guest.node_id in guest.swarm.raft
         return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels())
 
+    def apply_engine_settings(self, settings: bytes, how: HowApplied) -> None:
+        """The engine has no --validate, and takes any settings but those of a log driver `nonsense`."""
+        guest, wanted = self._guest, json.loads(settings)
+        if how == "check":
+            return
+        former = guest.in_force or guest.daemon_json()
+        bad = wanted.get("log-driver") == "nonsense" or wanted.get("debug") == "nonsense"
+        if how == "restart":
+            now = self._world.clock.monotonic()
+            guest.disturbed += guest.swarm.running_by_node(now).get(guest.node_id, 0) if guest.swarm is not None else 0
+            guest.restarts += 1
+            guest.restart()
+            assert guest.swarm is None or guest.node_id not in guest.swarm.raft or len(guest.swarm.raft) == 1 or guest.swarm.quorate(self._world)
+        if bad:
+            raise ExternalError(ErrorKind.INVALID, "ssh", "the engine refuses them: nonsense", reason=Reason.ENGINE_FAILED)
+        guest.files[DAEMON_JSON_PATH] = settings
+        guest.reloads += how == "reload"
+        if how == "restart":
+            guest.in_force = wanted
+        else:
+            guest.in_force = {k: v for k, v in former.items() if k not in RELOADED} | {k: v for k, v in wanted.items() if k in RELOADED}
+
     def engine_request(self, method: str, path: str, body: Any = None) -> Any:
+        if (method, path) == ("GET", "/info"):
+            daemon = self._guest.in_force or self._guest.daemon_json()
+            registry = {
+                "IndexConfigs": {name: {"Secure": False} for name in daemon.get("insecure-registries", [])},
+                "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+                "Mirrors": [f"{mirror}/" for mirror in daemon.get("registry-mirrors", [])],
+            }
+            return {"Labels": daemon["labels"], "RegistryConfig": registry}
         if (method, path) == ("GET", "/services"):
             return [{}] * len(self._guest.swarm.attached) if self._guest.swarm is not None else []
         if (method, path) == ("POST", "/swarm/unlock"):

@@ -190,7 +190,10 @@ class SwarmClusterSpec(ApiModel):
         description="Images saved from workers, for pools to boot from (machine.image.fromSnapshotOf).",
         json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
-    engine: EngineSpec = Field(default_factory=EngineSpec, description="Docker engine settings. Apply to servers made after a change.")
+    engine: EngineSpec = Field(
+        default_factory=EngineSpec,
+        description="Docker engine settings. A change is taken over by the engines that live: by a reload, or by a restart under `rollout`; `dataRoot` and `storageDriver` take new servers.",
+    )
     swarm: SwarmSpec = Field(default_factory=SwarmSpec, description="Settings of the swarm, and its overlay networks.")
     join: Literal["SSH", "Metadata"] = Field(
         default="SSH",

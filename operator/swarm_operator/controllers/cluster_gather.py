@@ -31,6 +31,7 @@ from swarm_operator.controllers.pools import look_at_tasks, needing_references
 from swarm_operator.domain.cloud import Image, Port, Volume
 from swarm_operator.domain.cluster import images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
+from swarm_operator.domain.cluster.engine_rollout import to_reach
 from swarm_operator.domain.cluster.engine_tls import certificates_due
 from swarm_operator.domain.cluster.floating_ips import given_addresses
 from swarm_operator.domain.cluster.floors import ServiceLoad, loads
@@ -273,9 +274,9 @@ class Gatherer:
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
             logins.direct = frozenset(m.uid for m in up)
-        also = {m.uid: m for m in (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines))}.values()
+        loading = (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines))
         # Members without pinned keys (joined by metadata, or status was lost) that something is to be done on.
-        needed = [*asked, *(m for m in also if m.uid not in {a.uid for a in asked})]
+        needed = list({m.uid: m for m in (*asked, *loading, *to_reach(self._spec, observation, machines, self._clock.now()))}.values())
         if needed and through is not None and through.uid not in {m.uid for m in needed} and through.uid not in logins.host_keys:
             needed.insert(0, through)
         host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))
@@ -285,9 +286,8 @@ class Gatherer:
         view = observation.swarm
         enabled = isinstance(view, Known) and view.value.settings is not None and view.value.settings.autolock
         if isinstance(view, Known) and swarm is not None and (enabled or self._spec.swarm.autolock or self._status.autolock is not None):
-            api = swarm
             members = [m for m in machines if m.id.role == "Manager" and is_up(m) and m.joined]
-            keys = self._read(lambda: read_facts(self._objects, self._resource, self._spec, api, enabled, members, logins))
+            keys = self._read(lambda: read_facts(self._objects, self._resource, self._spec, swarm, enabled, members, logins))
             observation = replace(observation, unlock_keys=keys)
         return observation, swarm
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from swarm_operator.domain.swarm import EngineInfo
 from swarm_operator.domain.volumes import GuestVolume, Mount
@@ -53,6 +53,9 @@ class FileToWrite:
     mode: int = 0o644
 
 
+HowApplied = Literal["check", "reload", "restart"]
+
+
 @dataclass(frozen=True)
 class ScannedKeys:
     """Host keys that a server offers, for TrustOnFirstUse."""
@@ -91,6 +94,11 @@ class Host(Protocol):
         """Make the file system where the volume is blank, mount it, note it in fstab, grow it to the size of the device; where it holds the engine's data, the engine is stopped
         before and started after. Done twice it does nothing more. INVALID with reason VolumeRefused where it holds something else, or something else is in the way: nothing
         was written. TRANSIENT with reason VolumeFailed where a command failed."""
+
+    def apply_engine_settings(self, settings: bytes, how: HowApplied) -> None:
+        """Write daemon.json, with the permissions 0644, and have it in force: `reload` by SIGHUP, `restart` by a restart of the engine; `check` only has the engine judge it,
+        where it can (dockerd --validate, since 23.0), and writes nothing. INVALID with reason EngineFailed, and the engine's own words, where it refuses the settings: the
+        former file is in its place again, and the engine runs with that unless the text says otherwise. TRANSIENT with reason EngineFailed where nothing could be done."""
 
     def close(self) -> None: ...
 

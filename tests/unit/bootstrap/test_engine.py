@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from swarm_operator.api.engine import EngineSpec
-from swarm_operator.bootstrap.engine import daemon_json, daemon_json_text
+from swarm_operator.bootstrap.engine import daemon_json, daemon_json_in_place, daemon_json_text, not_in_force
 
 
 def test_every_field_lands_under_the_engines_name() -> None:
@@ -66,3 +69,57 @@ def test_text_does_not_depend_on_key_order() -> None:
     one = daemon_json_text(EngineSpec(labels={"a": "1", "b": "2"}, extra={"x": 1, "y": 2}), "c", "m")
     two = daemon_json_text(EngineSpec(labels={"b": "2", "a": "1"}, extra={"y": 2, "x": 1}), "c", "m")
     assert one == two
+
+
+def in_place(former: dict[str, Any], **engine: Any) -> dict[str, Any]:
+    text = daemon_json_in_place(EngineSpec.model_validate(engine), "cluster", "machine", json.dumps(former))
+    return dict(json.loads(text))
+
+
+def test_in_place_data_stays_where_it_is() -> None:
+    found = in_place({"data-root": "/old", "labels": []}, dataRoot="/new", storageDriver="overlay2", mtu=1400)
+    assert found["data-root"] == "/old" and "storage-driver" not in found and found["mtu"] == 1400
+
+
+def test_in_place_what_leaves_is_written_as_its_default() -> None:
+    former = {"insecure-registries": ["a:5000"], "debug": True, "mtu": 1400, "max-concurrent-downloads": 9}
+    found = in_place(former, insecureRegistries=["b:5000"])
+    assert found["insecure-registries"] == ["b:5000"] and found["debug"] is False and found["max-concurrent-downloads"] == 3
+    assert "mtu" not in found and "registry-mirrors" not in found, "a restart forgets by itself, and what was never there is not named"
+    assert in_place(found, insecureRegistries=["b:5000"]) == found, "done again it is the same"
+
+
+@pytest.mark.parametrize("former", ["", "[]", "{"])
+def test_in_place_needs_the_former_file(former: str) -> None:
+    with pytest.raises(ValueError, match=r"Expecting|not an object"):
+        daemon_json_in_place(EngineSpec(), "cluster", "machine", former)
+
+
+INFO = {
+    "Labels": ["io.swarmops.x=1", "a=b"],
+    "RegistryConfig": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8", "10.0.0.0/8"],
+        "IndexConfigs": {"docker.io": {"Secure": True}, "r:5000": {"Secure": False}},
+        "Mirrors": ["https://mirror/"],
+    },
+}
+SETTINGS: dict[str, Any] = {
+    "labels": ["a=b", "io.swarmops.x=1"],
+    "insecure-registries": ["r:5000", "10.1.2.3/8"],
+    "registry-mirrors": ["https://mirror"],
+    "mtu": 1400,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, ()),
+        ({"labels": ["io.swarmops.x=1"]}, ("labels",)),
+        ({"insecure-registries": ["r:5000"]}, ("insecure-registries",)),
+        ({"registry-mirrors": []}, ("registry-mirrors",)),
+        ({"insecure-registries": ["other:5000"], "labels": []}, ("labels", "insecure-registries")),
+    ],
+)
+def test_what_an_engine_says_is_in_force(changes: dict[str, Any], wrong: tuple[str, ...]) -> None:
+    assert not_in_force(SETTINGS | changes, INFO) == wrong

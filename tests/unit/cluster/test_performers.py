@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swarm_operator.controllers.perform import performed
-from swarm_operator.domain.cluster.steps import GuestStep, Step, SwarmStep, UnlockKeyStep, VolumeStep
+from swarm_operator.domain.cluster.steps import EngineStep, GuestStep, Step, SwarmStep, UnlockKeyStep, VolumeStep
 
-FAMILIES = frozenset({Step, GuestStep, SwarmStep, UnlockKeyStep, VolumeStep})
+FAMILIES = frozenset({Step, EngineStep, GuestStep, SwarmStep, UnlockKeyStep, VolumeStep})
 
 
 def kinds(base: type[Step]) -> Iterator[type[Step]]:

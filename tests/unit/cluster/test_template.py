@@ -11,7 +11,7 @@ from swarm_operator.domain.cluster.machines import tabulate
 from swarm_operator.domain.cluster.observation import MachineReferences
 from swarm_operator.domain.cluster.standing import standings
 from swarm_operator.domain.cluster.steps import StampServer
-from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, engine_mark, marks, template
+from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, engine_difference, engine_mark, marks, taken_over, template, under_way
 from unit.cluster.builders import MANAGER, NOW, node, observation, record, server, spec, status, worker
 
 REFERENCES = MachineReferences("flavor", "image")
@@ -26,7 +26,7 @@ def test_the_hash_of_a_plain_machine_never_changes() -> None:
     """A change of it would replace every server at the next upgrade of the operator: then the form of the mark has to change as well."""
     assert marked() == {
         TEMPLATE: "v1.93239876d5c6 flavor=5e8475 image=affa65",
-        ENGINE: "v1.44136fa355b3.44136fa355b3",
+        ENGINE: "v2.44136fa355b3.44136fa355b3",
     }
 
 
@@ -133,7 +133,46 @@ def test_status_says_who_is_up_to_date() -> None:
 
 def test_standing_names_the_difference() -> None:
     of = spec()
-    seen = observation(of, [server(MANAGER, metadata={TEMPLATE: "v1.0123456789ab flavor=5e8475 image=000000", ENGINE: "v1.0.0"})])
+    seen = observation(of, [server(MANAGER, metadata={TEMPLATE: "v1.0123456789ab flavor=5e8475 image=000000", ENGINE: "v2.0.0"})])
     table = tabulate(status(), seen, NOW)
     (found,) = standings(of, seen, table.machines, NOW).values()
     assert found.why == ("image",) and found.engine_why == "restart" and found.outdated
+
+
+WANTED = "v2.aaa.bbb"
+
+
+@pytest.mark.parametrize(
+    ("mark", "difference"),
+    [
+        (None, ""),
+        ("", ""),
+        ("v1.xxx.yyy", ""),
+        ("v2.xxx", ""),
+        (WANTED, ""),
+        ("v2.aaa.yyy", "reload"),
+        ("v2.xxx.bbb", "restart"),
+        ("v2.xxx.yyy", "restart"),
+        ("v2.xxx.yyy.aaa.bbb", ""),
+        ("v2.xxx.yyy.aaa.ccc", "restart"),
+    ],
+)
+def test_how_an_engine_differs(mark: str | None, difference: str) -> None:
+    assert engine_difference(mark, WANTED) == difference
+
+
+@pytest.mark.parametrize(
+    ("mark", "taken"),
+    [("", WANTED), ("v1.aaa.bbb", WANTED), ("v1.xxx.bbb", "v2.xxx.bbb.aaa.bbb"), ("v1.xxx", WANTED), ("v9.x.y", WANTED)],
+)
+def test_marks_of_before_are_taken_over_without_a_change(mark: str, taken: str) -> None:
+    assert taken_over(mark, WANTED) == taken
+    assert engine_difference(taken, WANTED) == "", "an upgrade restarts no engine"
+    assert engine_difference(taken, "v2.new.bbb") == "restart", "the next change of the settings does"
+
+
+@pytest.mark.parametrize("mark", ["", WANTED, "v2.xxx.yyy", "v2.xxx.yyy.aaa.bbb", "v2.?.bbb"])
+def test_while_a_change_is_under_way_no_settings_are_in_force(mark: str) -> None:
+    for wanted in (WANTED, mark if mark.count(".") == 2 and "?" not in mark else WANTED):
+        assert engine_difference(under_way(mark, restart=True), wanted) == "restart"
+        assert engine_difference(under_way(mark, restart=False), wanted) in ("reload", "restart")

@@ -11,14 +11,14 @@ from typing import Any, Final, TypeVar
 
 import paramiko
 
-from swarm_operator.adapters.ssh import engine, execute, volumes
+from swarm_operator.adapters.ssh import engine, engine_settings, execute, volumes
 from swarm_operator.adapters.ssh.errors import external
 from swarm_operator.adapters.ssh.pool import Login, LoginPool
 from swarm_operator.adapters.ssh.transport import handshake, host_key_text
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.swarm import EngineInfo
 from swarm_operator.domain.volumes import GuestVolume, Mount
-from swarm_operator.ports.hosts import CommandResult, FileToWrite, Host, HostTarget, ScannedKeys, SwarmInit
+from swarm_operator.ports.hosts import CommandResult, FileToWrite, Host, HostTarget, HowApplied, ScannedKeys, SwarmInit
 
 T = TypeVar("T")
 Observe = Callable[[str, str, str, float], None]
@@ -201,6 +201,10 @@ class SshHost:
     def set_up_volume(self, mount: Mount) -> None:
         """See `ports.hosts.Host`."""
         volumes.set_up(self._as_root, mount)
+
+    def apply_engine_settings(self, settings: bytes, how: HowApplied) -> None:
+        """See `ports.hosts.Host`."""
+        engine_settings.apply(lambda argv, stdin, timeout: self.run(argv, stdin=stdin, sudo=True, timeout=timeout), settings, how)
 
     def _as_root(self, argv: Sequence[str], timeout: float) -> CommandResult:
         return self.run(argv, sudo=True, timeout=timeout)

@@ -17,8 +17,10 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import (
     ClearJoinMetadata,
     CreateServer,
+    DrainForEngine,
     JoinNode,
     Repair,
+    RestartEngine,
     RotateAuthority,
     RotateToken,
     RotateUnlockKey,
@@ -82,4 +84,4 @@ def _waits(step: Step) -> bool:
         return bool(step.join_addresses)
     if isinstance(step, Repair):
         return step.join is not None
-    return isinstance(step, JoinNode | RotateToken | ClearJoinMetadata | TokenRotated | RotateUnlockKey | SetAutolock)
+    return isinstance(step, JoinNode | RotateToken | ClearJoinMetadata | TokenRotated | RotateUnlockKey | SetAutolock | DrainForEngine | RestartEngine)

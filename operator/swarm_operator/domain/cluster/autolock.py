@@ -13,7 +13,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import AutolockStatus, SwarmClusterStatus
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import ClusterObservation
-from swarm_operator.domain.cluster.steps import ConfigureEngine, ForgetFormerKeys, Repair, RotateUnlockKey, SetAutolock, Step, StoreUnlockKey
+from swarm_operator.domain.cluster.steps import ConfigureEngine, ForgetFormerKeys, Repair, RestartEngine, RotateUnlockKey, SetAutolock, Step, StoreUnlockKey
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.quorum import in_transition, is_quorate, raft_members
 
@@ -72,4 +72,4 @@ def first_the_key(steps: Sequence[Step]) -> tuple[Step, ...]:
     if not any(isinstance(s, StoreUnlockKey) for s in steps):
         return tuple(steps)
     store = [s for s in steps if isinstance(s, StoreUnlockKey)]
-    return (*store, *(s for s in steps if not isinstance(s, StoreUnlockKey | Repair | ConfigureEngine)))
+    return (*store, *(s for s in steps if not isinstance(s, StoreUnlockKey | Repair | ConfigureEngine | RestartEngine)))

@@ -20,6 +20,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Known
+from swarm_operator.domain.ownership import NODE_LABEL_ENGINE
 from swarm_operator.domain.quorum import is_quorate, may_be_disturbed, raft_members
 from swarm_operator.domain.swarm import Node
 
@@ -151,7 +152,14 @@ def _actor(machine: Machine, newest: Collection[str], by_user: Collection[str], 
         return Actor.USER
     if machine.uid in rolling:
         return Actor.ROLLOUT
-    return Actor.SCALE_DOWN if machine.uid in leaving else Actor.REMEDIATION
+    if machine.uid in leaving:
+        return Actor.SCALE_DOWN
+    return Actor.ROLLOUT if _engine_out(machine) else Actor.REMEDIATION
+
+
+def _engine_out(machine: Machine) -> bool:
+    """Whether its node is drained by us because its engine is to be restarted."""
+    return machine.member is not None and NODE_LABEL_ENGINE in machine.member.labels
 
 
 def _is_out(machine: Machine, newest: Collection[str], leaving: Collection[str]) -> bool:
@@ -160,5 +168,7 @@ def _is_out(machine: Machine, newest: Collection[str], leaving: Collection[str])
     if machine.being_deleted:
         # A member whose server goes: its successor can't be made yet.
         return machine.record is not None and machine.record.node_id is not None and machine.drained_at is None
+    if _engine_out(machine):
+        return True
     # The next holder of a slot that has not joined yet.
     return machine.uid in newest and machine.id.incarnation > 1 and isinstance(machine.node, Known) and machine.node.value is None

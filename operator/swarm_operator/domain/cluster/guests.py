@@ -94,7 +94,7 @@ def plan_guests(
     restarts = False
     unlocks = [UnlockManager(m.id, m.uid) for m in managers if isinstance(view, Unknown) and is_locked(m, observation)]
     for machine in managers:
-        steps += _pin(machine, observation)
+        steps += pin(machine, observation)
         if machine.uid in hold:
             messages[machine.uid] = hold[machine.uid]
         elif isinstance(view, Unknown) and is_up(machine):
@@ -109,7 +109,7 @@ def plan_guests(
     if isinstance(view, Known) and managers:
         addresses = manager_addresses(managers)
         for machine in to_ask(spec, keep, view):
-            steps += _pin(machine, observation)
+            steps += pin(machine, observation)
             if machine.uid in hold:
                 messages[machine.uid] = hold[machine.uid]
                 continue
@@ -130,7 +130,8 @@ def manager_addresses(managers: Sequence[Machine]) -> tuple[str, ...]:
     return tuple(f"{address}:{MANAGER_PORT}" for m in managers if m.joined and (address := fixed_address(m)) is not None)
 
 
-def _pin(machine: Machine, observation: ClusterObservation) -> list[Step]:
+def pin(machine: Machine, observation: ClusterObservation) -> list[Step]:
+    """Remember host keys that are verified now, where none are pinned yet."""
     keys = observation.host_keys.get(machine.uid)
     if (machine.record is not None and machine.record.host_keys) or not isinstance(keys, Known) or not keys.value:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -30,7 +30,7 @@ from swarm_operator.domain.cluster.steps import (
     UpdateSwarm,
 )
 from swarm_operator.domain.facts import Known, Unknown
-from swarm_operator.domain.ownership import JOIN_TOKEN, NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, SWARM_STARTED
+from swarm_operator.domain.ownership import JOIN_TOKEN, NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, NODE_LABEL_ENGINE, SWARM_STARTED
 from swarm_operator.domain.swarm import Node, SwarmSettings, SwarmView
 
 
@@ -45,7 +45,7 @@ class Removal:
 def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
     """The node's labels with ours set: those that we set before and want no more go, those of others stay."""
     applied = {key for key in node.labels.get(NODE_LABEL_APPLIED, "").split(",") if key}
-    ours = {NODE_LABEL_APPLIED, NODE_LABEL_DRAINED}
+    ours = {NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, NODE_LABEL_ENGINE}
     labels = {key: value for key, value in node.labels.items() if key not in ours and (key not in applied or key in wanted)}
     labels.update(wanted)
     if wanted:
@@ -53,9 +53,9 @@ def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], now: datetime) -> tuple[Step, ...]:
+def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], now: datetime, out: Collection[str] = ()) -> tuple[Step, ...]:
     """Labels and availability of the kept members. A drain or pause that somebody else set is left alone. A machine that joined anew gets what its former row had, which
-    then goes."""
+    then goes. `out`: UIDs of machines that are drained because their engine is to be restarted; all others that we drained take tasks again."""
     pool_labels = {"": spec.managers.node_labels, **{pool.name: pool.node_labels for pool in spec.worker_pools}}
     steps: list[Step] = []
     for machine in keep:
@@ -65,7 +65,11 @@ def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], 
         former = stale(machine, view)
         before = former[-1] if former else node
         labels = desired_labels(replace(node, labels={**before.labels, **node.labels}), pool_labels.get(machine.id.pool, {}))
-        availability = "active" if NODE_LABEL_DRAINED in {**before.labels, **node.labels} else before.availability if former else node.availability
+        ours = {**before.labels, **node.labels}
+        availability = ours.get(NODE_LABEL_ENGINE, "active") if NODE_LABEL_DRAINED in ours else before.availability if former else node.availability
+        if machine.uid in out and node.availability == "drain":
+            availability = "drain"
+            labels |= {key: node.labels[key] for key in (NODE_LABEL_DRAINED, NODE_LABEL_ENGINE) if key in node.labels}
         if machine.id.role == "Manager" and not spec.managers.schedulable:
             availability = "drain"
             labels[NODE_LABEL_DRAINED] = node.labels.get(NODE_LABEL_DRAINED) or times.stamp(now)
@@ -127,7 +131,7 @@ def remove_machines(
             if failure is None and budget.refusal(machine, Actor.SCALE_DOWN, name):
                 continue
             steps.append(DrainNode(evidence, times.stamp(now), because))
-        elif _drained(observation, node) or since >= spec.drain_timeout_seconds:
+        elif is_empty(observation, node) or since >= spec.drain_timeout_seconds:
             steps += [RemoveNode(evidence, machine.uid, because), PreserveServer(Known(server), machine.uid, because) if preserve else delete]
         if not steps or steps[-1] is not delete:
             draining.append(name)
@@ -153,7 +157,7 @@ def _budget(spec: SwarmClusterSpec, observation: ClusterObservation, table: Mach
     return assess_budget(spec, observation, table, failed=remediation.failures.keys(), leaving=leaving)
 
 
-def _drained(observation: ClusterObservation, node: Node) -> bool:
+def is_empty(observation: ClusterObservation, node: Node) -> bool:
     """Whether the tasks were listed and none runs there."""
     return isinstance(observation.tasks, Known) and not observation.tasks.value.get(node.id)
 

@@ -9,17 +9,18 @@ from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.domain.cluster import credentials
 from swarm_operator.domain.cluster.authority import held
 from swarm_operator.domain.cluster.autolock import first_the_key
+from swarm_operator.domain.cluster.engine_rollout import engine_steps
 from swarm_operator.domain.cluster.engine_tls import renewals
 from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
 from swarm_operator.domain.cluster.guests import fixed_address
 from swarm_operator.domain.cluster.machine_ports import port_steps
 from swarm_operator.domain.cluster.membership import dangling
-from swarm_operator.domain.cluster.nodes import rotation, set_nodes, swarm_settings
+from swarm_operator.domain.cluster.nodes import is_empty, rotation, set_nodes, swarm_settings
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.parts import Plans
 from swarm_operator.domain.cluster.promotion import adoptions, promotions
 from swarm_operator.domain.cluster.standing import stamps
-from swarm_operator.domain.cluster.steps import CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.steps import CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, RestartEngine, Step
 from swarm_operator.domain.facts import Known
 
 
@@ -37,9 +38,11 @@ def order_steps(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plans
             *plans.preloads.steps,
             *stamps(spec, observation, keep),
         )
-        # Certificates are renewed by restarts of engines: not while the managers change.
-        renewed = () if plans.change.steps else renewals(spec, observation, keep, now)
-        steps = first_the_key((*steps, *plans.authority.steps, *plans.lock.steps, *renewed))
+        engines = _engines(spec, plans, now)
+        # Certificates are renewed by restarts of engines: not while the managers change, or one of theirs is restarted for another cause.
+        restarted = any(isinstance(s, RestartEngine) for s in engines)
+        renewed = () if plans.change.steps or restarted else renewals(spec, observation, keep, now)
+        steps = first_the_key((*steps, *plans.authority.steps, *plans.lock.steps, *engines, *renewed))
     steps = held(steps) if plans.authority.holds else steps
     return (*credentials.hold(spec, status, observation), *steps, *plans.guests.unlocks, *plans.recovery.steps)
 
@@ -68,13 +71,27 @@ def _of_machines(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plan
     if isinstance(observation.swarm, Known):
         steps += overlays(spec, observation.uid, observation.swarm.value, observation.networks_in_use)
         steps += swarm_settings(spec, observation.swarm.value)
-        steps += set_nodes(spec, observation.swarm.value, membership.keep, now)
+        steps += set_nodes(spec, observation.swarm.value, membership.keep, now, _engines_out(plans))
         if not creates and not membership.create:
             steps += rotation(spec, status, observation, table, now)
     steps += plans.removal.steps
     if isinstance(observation.swarm, Known) and isinstance(observation.servers, Known):
         steps += [RemoveNode(e, e.value.machine_uid or "", "its machine is gone") for e in dangling(table, observation.servers, observation.swarm)]
     return tuple(steps)
+
+
+def _engines_out(plans: Plans) -> set[str]:
+    """UIDs of the machines that stay drained because of their engines: while it is not known whether they still need a restart, too."""
+    known = {uid for uid, standing in plans.standing.items() if standing.up_to_date is not None}
+    return {m.uid for m in (*plans.rollout.engines_out, *(m for m in plans.membership.keep if m.uid not in known))}
+
+
+def _engines(spec: SwarmClusterSpec, plans: Plans, now: datetime) -> tuple[Step, ...]:
+    """Engines that get other settings; those of managers not while the managers change."""
+    rollout, observation = plans.rollout, plans.observation
+    out = [m for m in rollout.engines_out if m.id.role == "Worker" or not (plans.change.steps or plans.change.waiting)]
+    empty = {m.member.id for m in out if m.member is not None and is_empty(observation, m.member)}
+    return engine_steps(spec, observation, rollout.reload, out, rollout.spec_hash, empty, now)
 
 
 def _repairs(plans: Plans) -> list[Step]:

@@ -3,6 +3,7 @@
 A worker's successor is made beside it, in the same slot; the former holder serves until the successor is ready, then it is drained and goes. Only where `maxSurge` leaves no room,
 or what the machine has can't be there twice, the machine goes first (`maxUnavailable`). Pools take their turn one after the other. Then come the managers, one at a time and the
 leader last: each leaves raft before its successor boots on its port (`managers.change_managers`), so there must be three at least. The only manager holds the swarm and stays.
+Engines that only get other settings keep their servers (`engine_rollout`): where a restart is needed, in the same order and under the same rules, pool by pool.
 
 Nothing here is remembered but a halt: which machines are outdated, which slots have two holders, and who is drained is seen in Nova and in the swarm.
 """
@@ -17,12 +18,12 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.rollout import HaltedRollout, RolloutStatus
 from swarm_operator.api.windows import opening
-from swarm_operator.domain.cluster import floors
+from swarm_operator.domain.cluster import engine_rollout, floors
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, machine_spec, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
-from swarm_operator.domain.cluster.rollout_halt import failed_machine, halt_of
+from swarm_operator.domain.cluster.rollout_halt import failed_machine, halt_of, spec_hash
 from swarm_operator.domain.cluster.rollout_report import report
 from swarm_operator.domain.cluster.slots import Slot, is_ready, never_served, ready_for, slots
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
@@ -38,7 +39,8 @@ MANAGERS = "manager"
 class Rollout:
     """All sets are machine UIDs. `held`: former holders that stay for now. `succeed`: machines whose successor is to be made beside them. `release`: machines that go before
     their successor is made. `given_up`: successors that are not wanted any more. `frozen`: failed machines that are left as they are while the rollout is halted.
-    `why`: in what a machine is not as declared. `wake_in`: seconds until it is worth another look. `working`: something is on its way."""
+    `why`: in what a machine is not as declared. `reload`: machines whose engines read their settings again. `engines_out`: those whose node is drained, and engine restarted then.
+    `spec_hash`: what a halt would be about. `wake_in`: seconds until it is worth another look. `working`: something is on its way."""
 
     held: frozenset[str] = frozenset()
     succeed: frozenset[str] = frozenset()
@@ -49,6 +51,9 @@ class Rollout:
     status: RolloutStatus = field(default_factory=RolloutStatus)
     wake_in: float | None = None
     working: bool = False
+    reload: tuple[Machine, ...] = ()
+    engines_out: tuple[Machine, ...] = ()
+    spec_hash: str | None = None
 
 
 @dataclass
@@ -61,6 +66,8 @@ class _Course:
     waits: list[str] = field(default_factory=list)
     wakes: list[float] = field(default_factory=list)
     canary: bool = False
+    reload: list[Machine] = field(default_factory=list)
+    engines_out: list[Machine] = field(default_factory=list)
 
 
 def plan_rollout(
@@ -91,7 +98,9 @@ def plan_rollout(
         _go(spec, observation, table, groups, remediation, standing, halted, course, now)
     failed = frozenset(remediation.failures) if halted is not None else frozenset()
     frozen = frozenset(s.holder.uid for s in every if s.holder.uid in failed and never_served(s.holder) and not standing.get(s.holder.uid, NOT_KNOWN).outdated)
-    told = report(spec, status, every, standing, why, halted, course.waits, canary=course.canary, started=bool(course.succeed or course.release))
+    engines = {s.holder.uid: f"engine settings, by a {st.engine_why}" for s in every if (st := standing.get(s.holder.uid, NOT_KNOWN)).engine_why}
+    started = bool(course.succeed or course.release or course.reload or course.engines_out)
+    told = report(spec, status, every, standing, engines | why, halted, course.waits, canary=course.canary, started=started)
     return Rollout(
         frozenset(course.held),
         frozenset(course.succeed),
@@ -102,6 +111,9 @@ def plan_rollout(
         told,
         min(course.wakes, default=None),
         told.state in ("Rolling", "Canary"),
+        tuple(course.reload),
+        tuple(course.engines_out),
+        spec_hash(spec, observation),
     )
 
 
@@ -123,20 +135,55 @@ def _go(
     rolling = spec.rollout.strategy == "RollingUpdate"
     budget = remediation.budget or assess_budget(spec, observation, table, failed=remediation.failures.keys())
     unhealthy = next(iter(sorted(o.name for o in budget.failed.values())), None)
-    done = True
+    restarting = {key: engine_rollout.restarting(spec, found, standing) for key, found in groups.items()} if rolling and halted is None else {}
+    # What has begun is finished before anything else begins.
+    course.engines_out += [m for due in restarting.values() for m in engine_rollout.under_way(due)]
+    course.waits += [f"the engine of {m.id.server_name(observation.name)} to be restarted" for m in course.engines_out]
+    done = not course.engines_out
     for role, pool in _ordered(spec, groups):
         found = groups[(role, pool)]
         course.release |= {s.holder.uid for s in found if rolling and never_served(s.holder) and standing.get(s.holder.uid, NOT_KNOWN).outdated}
         _retire(spec, observation, found, course, now, may_begin=window.open)
         outdated = [s for s in found if standing.get(s.holder.uid, NOT_KNOWN).outdated]
-        if outdated and rolling and halted is None and done:
+        if halted is None:
+            reload, waits = engine_rollout.reloads(observation, found, standing)
+            course.reload += reload
+            course.waits += waits
+        engines = restarting.get((role, pool), [])
+        if (outdated or engines) and rolling and halted is None and done:
             if not window.open:
                 course.waits.append("the next maintenance window" if window.next_in is not None else "a maintenance window, of which none ever opens")
+            elif engines and (not outdated or len(engines) == len(outdated) == spec.managers.replicas == 1):
+                _next_engine(spec, observation, role, found, engines, budget, unhealthy, standing, course, now)
             elif role == "Manager":
                 _next_manager(spec, observation, found, outdated, budget, course)
             else:
                 _next_workers(spec, observation, pool, found, outdated, standing, unhealthy, course, now)
-        done = done and not outdated and all(is_ready(s.holder, spec.rollout.min_ready_seconds, now) and not s.former for s in found)
+        done = done and not outdated and not engines and all(is_ready(s.holder, spec.rollout.min_ready_seconds, now) and not s.former for s in found)
+
+
+def _next_engine(
+    spec: SwarmClusterSpec,
+    observation: ClusterObservation,
+    role: Role,
+    found: Sequence[Slot],
+    due: Sequence[Slot],
+    budget: Budget,
+    unhealthy: str | None,
+    standing: Mapping[str, Standing],
+    course: _Course,
+    now: datetime,
+) -> None:
+    """One engine of a pool that gets other settings and is to be restarted for it."""
+    canary, allowed = spec.rollout.canary, len(due)
+    if role == "Worker" and canary is not None:
+        allowed, wake = _canary(canary.replicas, canary.soak_seconds, found, due, standing, now)
+        course.canary = allowed < len(due)
+        course.wakes += [wake] if wake is not None else []
+    chosen = engine_rollout.next_restart(spec, observation, found, due, budget, unhealthy, allowed, now)
+    course.waits += [chosen.wait] if chosen.wait else []
+    course.wakes += [chosen.wake_in] if chosen.wake_in is not None else []
+    course.engines_out += [chosen.machine] if chosen.machine is not None else []
 
 
 def _ordered(spec: SwarmClusterSpec, groups: Mapping[tuple[Role, str], Sequence[Slot]]) -> list[tuple[Role, str]]:

@@ -79,7 +79,8 @@ def spec_hash(spec: SwarmClusterSpec, observation: ClusterObservation) -> str | 
         return None
     about = {
         "templates": {pool: made.hash for pool, made in sorted(templates.items())},
-        "engine": engine_mark(spec.engine),
+        # With the form that the mark had before: a hash on record is not to change by an upgrade, which would end the halt.
+        "engine": "v1." + engine_mark(spec.engine).partition(".")[2],
         "rollout": spec.rollout.model_dump(mode="json", exclude_defaults=True),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

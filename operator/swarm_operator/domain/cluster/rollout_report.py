@@ -41,6 +41,7 @@ def report(
         state, text = "OnDelete", about
     elif (
         not pairs
+        and not started
         and spec.managers.replicas == 1
         and all(_only_manager(s, standing) for s in every if standing.get(s.holder.uid, NOT_KNOWN).up_to_date is False)
     ):

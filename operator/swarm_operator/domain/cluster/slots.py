@@ -38,7 +38,7 @@ def slots(machines: Sequence[Machine], standing: Mapping[str, Standing], *, goin
 def _slot(machines: Sequence[Machine], standing: Mapping[str, Standing], going_back: bool) -> Slot:
     newest, *rest = machines
     former = [m for m in rest if _is_there(m)]
-    if former and former[0].joined and standing.get(former[0].uid, NOT_KNOWN).up_to_date:
+    if former and former[0].joined and standing.get(former[0].uid, NOT_KNOWN).made_as_declared:
         no_server = newest.gone and (going_back or newest.was_created)
         if no_server or standing.get(newest.uid, NOT_KNOWN).outdated:
             return Slot(former[0], tuple(former[1:]), (newest,))

@@ -12,7 +12,18 @@ from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import StampServer
-from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, Template, engine_mark, wanted_templates
+from swarm_operator.domain.cluster.template import (
+    ENGINE,
+    TEMPLATE,
+    EngineWhy,
+    Mark,
+    Template,
+    engine_difference,
+    engine_mark,
+    is_engine_mark,
+    taken_over,
+    wanted_templates,
+)
 from swarm_operator.domain.facts import Known
 
 STAMPS_AT_ONCE = 20
@@ -22,17 +33,22 @@ STAMPS_AT_ONCE = 20
 @dataclass(frozen=True)
 class Standing:
     """`hash`: what the server was made of, None where that is not known. `up_to_date` None: not known. `why`: the parts in which the server is not as declared.
-    `engine_why`: how settings of the engine would come into force that are not, `restart` or `reload`; "" where all are. They hold for new servers, and outdate none."""
+    `engine_why`: how settings of the engine come into force that are not, `restart` or `reload`; "" where all are. They take no new server (`engine_rollout`)."""
 
     hash: str | None = None
     up_to_date: bool | None = None
     why: tuple[str, ...] = ()
-    engine_why: str = ""
+    engine_why: EngineWhy = ""
 
     @property
     def outdated(self) -> bool:
         """Whether a new server is certainly needed."""
         return self.up_to_date is False and bool(self.why)
+
+    @property
+    def made_as_declared(self) -> bool:
+        """Whether certainly no new server is needed; its engine may have other settings."""
+        return self.up_to_date is not None and not self.why
 
 
 NOT_KNOWN = Standing()
@@ -60,19 +76,8 @@ def _standing(wanted: Template | None, engine: str, server: Server, after: datet
     made = times.parse(server.created)
     if after is not None and made is not None and made < after:
         why = (*why, "rollout.after")
-    engine_why = _engine_difference(server.metadata.get(ENGINE), engine)
-    return Standing(mark.hash, not why, why, engine_why)
-
-
-def _engine_difference(mark: str | None, wanted: str) -> str:
-    """A mark that is missing or of another version says nothing."""
-    if mark is None or mark == wanted:
-        return ""
-    form, restart, reload = ([*mark.split("."), "", ""])[:3]
-    wanted_form, wanted_restart, wanted_reload = wanted.split(".")
-    if form != wanted_form:
-        return ""
-    return "restart" if restart != wanted_restart else "reload" if reload != wanted_reload else ""
+    engine_why = engine_difference(server.metadata.get(ENGINE), engine)
+    return Standing(mark.hash, not why and not engine_why, why, engine_why)
 
 
 def stamps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequence[Machine]) -> tuple[StampServer, ...]:
@@ -84,8 +89,8 @@ def stamps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequen
         if server is None or wanted is None or server.status != "ACTIVE" or machine.being_deleted:
             continue
         values = {} if Mark.read(server.metadata) is not None else {TEMPLATE: wanted.mark}
-        if server.metadata.get(ENGINE, "").partition(".")[0] != engine.partition(".")[0]:
-            values[ENGINE] = engine
+        if not is_engine_mark(server.metadata.get(ENGINE)):
+            values[ENGINE] = taken_over(server.metadata.get(ENGINE, ""), engine)
         if values:
             found.append(StampServer(Known(server), machine.uid, values))
     return tuple(found[:STAMPS_AT_ONCE])

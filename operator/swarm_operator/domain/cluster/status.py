@@ -29,7 +29,7 @@ from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 from swarm_operator.domain.cluster.volumes import VolumePlan
 from swarm_operator.domain.cluster.zones import zone_of, zones_tried
 from swarm_operator.domain.facts import Known, Unknown
-from swarm_operator.domain.ownership import JOIN_TOKEN
+from swarm_operator.domain.ownership import JOIN_TOKEN, NODE_LABEL_ENGINE
 
 KEPT = "kept to be looked at: "
 """Before the message of a preserved machine."""
@@ -125,7 +125,7 @@ def _phase(machine: Machine, observation: ClusterObservation, leaving: bool, rem
             return MachinePhase.DOWN
         if not machine.joined:
             return MachinePhase.DRAINING if leaving else MachinePhase.JOINING
-        return MachinePhase.DRAINING if leaving else MachinePhase.READY
+        return MachinePhase.DRAINING if leaving or NODE_LABEL_ENGINE in machine.node.value.labels else MachinePhase.READY
     if isinstance(machine.node, Unknown) and record is not None and record.phase in _MEMBER_PHASES:
         return record.phase
     if server.status == "BUILD":

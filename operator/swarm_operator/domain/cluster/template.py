@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.engine import EngineSpec
@@ -22,8 +22,12 @@ from swarm_operator.domain.facts import Known
 TEMPLATE: Final = "swarmops-template"
 """Server metadata key: `v1.<hash>` and then, for whoever asks why, the parts with a short hash each."""
 ENGINE: Final = "swarmops-engine"
-"""Server metadata key: `v1.<hash of what needs a restart>.<hash of what the engine reloads>` of the daemon.json that is in force."""
+"""Server metadata key: `v2.<hash of what needs a restart>.<hash of what the engine reloads>` of the daemon.json that is in force. Two further hashes: those of the settings under which
+the engine is left as it is, because they were declared before the operator could change engines that live (`taken_over`). A hash is `?` while a change is under way."""
 _FORM: Final = "v1"
+_ENGINE_FORM: Final = "v2"
+_UNDER_WAY: Final = "?"
+EngineWhy = Literal["", "reload", "restart"]
 _LONGEST_VALUE: Final = 255
 """Nova API reference, "Server metadata": length of a value."""
 
@@ -111,7 +115,38 @@ def engine_mark(engine: EngineSpec) -> str:
     values = {name.replace("_", "-"): value for name, value in values.items()} | engine.extra
     reloaded = {name: value for name, value in values.items() if name in RELOADED}
     restarted = {name: value for name, value in values.items() if name not in RELOADED}
-    return f"{_FORM}.{_digest(restarted, 12)}.{_digest(reloaded, 12)}"
+    return f"{_ENGINE_FORM}.{_digest(restarted, 12)}.{_digest(reloaded, 12)}"
+
+
+def engine_difference(mark: str | None, wanted: str) -> EngineWhy:
+    """How settings of the engine that are not in force would come into force. A mark that is missing or of another form says nothing."""
+    found, (_, wanted_restart, wanted_reload) = (mark or "").split("."), wanted.split(".")
+    if len(found) < 3 or not is_engine_mark(mark):
+        return ""
+    _, restart, reload, *left = found
+    if left == [wanted_restart, wanted_reload]:
+        return ""
+    return "restart" if restart != wanted_restart else "reload" if reload != wanted_reload else ""
+
+
+def taken_over(mark: str, wanted: str) -> str:
+    """The mark for an engine whose own is missing or of an earlier form. Without one it is taken to be as declared. One of the form before this, which differs, was left as it is by the
+    operator of that time: an upgrade of the operator shall restart no engine, so it stays so until the settings are changed again."""
+    form, _, hashes = mark.partition(".")
+    if form != _FORM or hashes.count(".") != 1 or f"{_ENGINE_FORM}.{hashes}" == wanted:
+        return wanted
+    return f"{_ENGINE_FORM}.{hashes}.{wanted.partition('.')[2]}"
+
+
+def is_engine_mark(mark: str | None) -> bool:
+    """Whether it is of the present form."""
+    return (mark or "").partition(".")[0] == _ENGINE_FORM
+
+
+def under_way(mark: str, *, restart: bool) -> str:
+    """The mark while the file is being changed: equal to none that is wanted, so that a crash, or an edit in the midst, is followed by another change."""
+    former, reload = (*mark.split("."), "", "")[1:3]
+    return f"{_ENGINE_FORM}.{_UNDER_WAY if restart else former}.{_UNDER_WAY if not restart else reload}"
 
 
 def marks(spec: SwarmClusterSpec, pool: str, references: MachineReferences) -> dict[str, str]:

@@ -7,6 +7,7 @@ Lanes: when a step fails, the later steps of its lane are not tried in this reco
 from __future__ import annotations
 
 from swarm_operator.domain.cluster.steps.base import GuestStep, Step, SwarmStep
+from swarm_operator.domain.cluster.steps.engines import DrainForEngine, EngineStep, ReloadEngine, RestartEngine
 from swarm_operator.domain.cluster.steps.guests import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, PreloadImages, RecoverSwarm
 from swarm_operator.domain.cluster.steps.images import CreateImage, CreateSnapshot, DeleteImage, FillImage, RetainImage, VerifyImage
 from swarm_operator.domain.cluster.steps.infrastructure import (
@@ -110,7 +111,9 @@ __all__ = [
     "DeleteVolume",
     "DemoteManager",
     "DetachFloatingIP",
+    "DrainForEngine",
     "DrainNode",
+    "EngineStep",
     "EnsureFloatingIP",
     "EnsureKeyPair",
     "EnsureSecrets",
@@ -136,12 +139,14 @@ __all__ = [
     "RecoverSwarm",
     "ReleaseCredentials",
     "ReleaseFloatingIP",
+    "ReloadEngine",
     "RemoveFinalizer",
     "RemoveNode",
     "RemoveOverlay",
     "RemoveRouterInterface",
     "RemoveRule",
     "Repair",
+    "RestartEngine",
     "RetainImage",
     "RotateAuthority",
     "RotateToken",

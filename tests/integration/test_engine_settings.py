@@ -1,0 +1,116 @@
+"""Settings of the engines of a living cluster on the real lab: reloaded, rolled restart by restart under a service that keeps its floor, refused, and back."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import docker.errors
+import pytest
+import requests.exceptions
+
+from harness.cloud import CloudView, DockerView
+from harness.kube import Kubectl, condition, eventually
+from harness.operator import Operator
+from integration.conftest import REGISTRY, cluster_manifest, docker_view, service_manifest
+
+pytestmark = pytest.mark.lab
+NAME = "tune"
+FLOOR = 2
+
+
+class Watch:
+    """How many tasks of the service run, all the time. The only manager's engine is restarted once too: then nobody can be asked."""
+
+    def __init__(self, view: DockerView) -> None:
+        self.running: list[int] = []
+        self._view = view
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch of the service")
+
+    def _look(self) -> None:
+        while not self._over.wait(0.25):
+            try:
+                self.running.append(self._view.running("web"))
+            except (docker.errors.DockerException, requests.exceptions.RequestException):
+                continue
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def tasks(view: DockerView) -> set[str]:
+    return {task["ID"] for task in view.api.tasks(filters={"service": "web", "desired-state": "running"}) if task["Status"]["State"] == "running"}
+
+
+def test_engines_take_over_other_settings_in_place(kubectl: Kubectl, operator: Operator, cloud: CloudView) -> None:
+    kubectl.apply(cluster_manifest(NAME, workers=2, drainTimeoutSeconds=60))
+    kubectl.wait("swarmcluster", NAME, timeout=420)
+    service = service_manifest("web", NAME, replicas=4, placement={"constraints": ["node.role == worker"]}, rebalance={"settleSeconds": 1})
+    service["spec"]["labels"] = {"swarmops.io/min-running": str(FLOOR)}
+    kubectl.apply(service)
+    kubectl.wait("swarmservice", "web", timeout=120)
+    cluster = kubectl.get("swarmcluster", NAME)
+    uid, servers = str(cluster["metadata"]["uid"]), {n["name"]: n["serverID"] for n in cluster["status"]["nodes"]}
+    view = docker_view(kubectl, NAME)
+    eventually(lambda: len(tasks(view)) == 4, within=60, what="the service is complete")
+
+    def settings(**engine: Any) -> None:
+        kubectl.patch("swarmcluster", NAME, {"spec": {"engine": {"insecureRegistries": [REGISTRY], "mtu": 1350, **engine}}})
+
+    def marks() -> set[str]:
+        return {s.metadata["swarmops-engine"] for s in cloud.servers(uid)}
+
+    def in_place(before: set[str]) -> bool:
+        status = kubectl.get("swarmcluster", NAME)["status"]
+        return len(marks()) == 1 and not marks() & before and all(n["upToDate"] and n["phase"] == "Ready" for n in status["nodes"])
+
+    # What is reloaded stops nothing.
+    before, running = marks(), tasks(view)
+    settings(insecureRegistries=[REGISTRY, "registry.example:5000"], registryMirrors=["https://mirror.example"])
+    eventually(lambda: in_place(before), within=60, what="all engines have read their file again")
+    registry = view.api.info()["RegistryConfig"]
+    assert registry["IndexConfigs"]["registry.example:5000"]["Secure"] is False and registry["Mirrors"] == ["https://mirror.example/"]
+    assert tasks(view) == running, "not a container was stopped"
+    before = marks()
+    settings()
+    eventually(lambda: in_place(before), within=60, what="and back")
+    registry = view.api.info()["RegistryConfig"]
+    assert "registry.example:5000" not in registry["IndexConfigs"] and not registry["Mirrors"] and tasks(view) == running
+
+    # What takes a restart is rolled, a node at a time.
+    before = marks()
+    with Watch(view) as watch:
+        settings(logDriver="local")
+        eventually(lambda: in_place(before), within=300, every=1, what="all engines were restarted")
+    assert min(watch.running) >= FLOOR
+    kubectl.wait("swarmcluster", NAME, timeout=60)
+    assert view.api.info()["LoggingDriver"] == "local"
+
+    # What the engine refuses halts, and takes none down.
+    eventually(lambda: len(tasks(view)) == 4, within=60, what="the service is complete")
+    before = marks()
+    settings(logDriver="local", extra={"no-such-setting": True})
+    eventually(lambda: condition(kubectl.get("swarmcluster", NAME), "RolloutHalted")["status"] == "True", within=120, what="it is halted")
+    halted = kubectl.get("swarmcluster", NAME)
+    assert "no-such-setting" in condition(halted, "RolloutHalted")["message"], "in the engine's own words"
+    eventually(
+        lambda: all((n["Status"]["State"], n["Spec"]["Availability"]) == ("ready", "active") for n in view.nodes()),
+        within=60,
+        what="the one that refused serves again",
+    )
+    assert len(view.nodes()) == 3 and marks() == before, "each engine has the settings that it had"
+    settings(logDriver="local")
+    kubectl.wait("swarmcluster", NAME, timeout=60)
+    assert condition(kubectl.get("swarmcluster", NAME), "RolloutHalted")["status"] == "False"
+    view.close()
+
+    assert {n["name"]: n["serverID"] for n in kubectl.get("swarmcluster", NAME)["status"]["nodes"]} == servers, "no server was made for any of it"
+    kubectl("delete", "swarmservice", "web", "--timeout=60s", timeout=90)
+    kubectl("delete", "swarmcluster", NAME, "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
