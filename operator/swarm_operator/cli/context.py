@@ -130,11 +130,18 @@ class Context:
             raise wrong(f"several clusters have a machine {name!r}: name one of {', '.join(item['metadata']['name'] for item, _ in found)} with --cluster")
         return found[0]
 
+    def certificate(self, cluster: Json) -> TlsMaterial:
+        """The client certificate for the cluster's Docker API. Raises NOT_FOUND where its Secret is not there, or lacks a key."""
+        name = tls_secret(cluster)
+        found = TlsMaterial.of_secret(self.api.secret(self.namespace, name))
+        if found is None:
+            raise missing(f"Secret {self.namespace}/{name} lacks one of {', '.join(TlsMaterial.KEYS)}")
+        return found
+
     @contextmanager
     def engine(self, cluster: Json) -> Iterator[Engine]:
         """The cluster's swarm, by the client certificate that the operator keeps for users. Raises NOT_FOUND while the cluster has no endpoint."""
-        tls = self.api.secret(self.namespace, tls_secret(cluster))
-        engine = self.open_engine(endpoints(cluster), TlsMaterial(tls["ca.pem"], tls["cert.pem"], tls["key.pem"]))
+        engine = self.open_engine(endpoints(cluster), self.certificate(cluster))
         try:
             yield engine
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_a_swarm_of_somebody_else_is_asked_where_and_as_its_spec_says() -> None:
     api.secrets = {"theirs": {"ca.pem": b"their ca", "cert.pem": b"cert", "key.pem": b"key"}}
     run("top", "main", api=api, engine=engine)
     assert engine.opened[0][0] == external["endpoints"] and engine.opened[0][1].ca == b"their ca"
+
+
+@pytest.mark.parametrize("command", ["top", "docker-env"])
+def test_a_secret_that_lacks_a_key_is_named(command: str, tmp_path: Path) -> None:
+    api = FakeApi()
+    del api.secrets["main-docker-tls"]["key.pem"]
+    with pytest.raises(ExternalError, match=r"Secret .*/main-docker-tls lacks one of ca\.pem, cert\.pem, key\.pem"):
+        run(command, "main", *(("--directory", str(tmp_path / "tls")) if command == "docker-env" else ()), api=api)
+    assert not (tmp_path / "tls").exists()
 
 
 def test_a_service_that_is_not_in_the_swarm_is_told() -> None:
