@@ -1,4 +1,4 @@
-"""SwarmWorkerPools on the real lab: scaled by kubectl, then by what tasks need, then deleted."""
+"""SwarmWorkerPools on the real lab: scaled by kubectl, then by what tasks need; the cloud takes servers of one; then it is deleted."""
 
 from __future__ import annotations
 
@@ -74,6 +74,36 @@ def test_a_pool_grows_for_tasks_that_wait_and_shrinks_when_they_are_gone(kubectl
     kubectl("delete", "swarmservice", "hungry", "--timeout=60s", timeout=90)
     eventually(lambda: kubectl.get("swarmworkerpool", "apps")["status"]["replicas"] == 1, within=180)
     assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
+
+
+def test_what_the_cloud_takes_of_a_preemptible_pool_is_made_again_at_once(kubectl: Kubectl, cloud: CloudView, uid: str) -> None:
+    """Somebody else deletes the server in Nova, then its successor is stopped there. The grace of the cluster is one that a test would never wait for."""
+    kubectl.patch("swarmcluster", NAME, {"spec": {"healthCheck": {"nodeDownGraceSeconds": 3600}, "remediation": {"retryBudget": {"perCluster": 1}}}})
+    kubectl.patch("swarmworkerpool", "apps", {"spec": {"preemptible": True, "autoscaling": None, "replicas": 1}})
+    eventually(lambda: worker_labels(kubectl) == [{"io.swarmops.preemptible": "true", "tier": "apps"}], within=30)
+    (taken,) = [s for s in cloud.servers(uid) if s.name == f"{NAME}-apps-0"]
+    cloud.connection.compute.delete_server(taken.id)
+    eventually(lambda: servers(cloud, uid) == [f"{NAME}-apps-0-2", f"{NAME}-manager-0"], within=60, what="its successor")
+    eventually(lambda: kubectl.get("swarmworkerpool", "apps")["status"]["summary"] == "1/1", within=150)
+    kubectl.wait("swarmcluster", NAME, timeout=60)
+    (stopped,) = [s for s in cloud.servers(uid) if s.name == f"{NAME}-apps-0-2"]
+    cloud.connection.compute.stop_server(stopped.id)
+    eventually(lambda: repairs(kubectl) == ["Start"], within=90, what="it is started")
+    kubectl.wait("swarmcluster", NAME, timeout=90)
+    assert servers(cloud, uid) == [f"{NAME}-apps-0-2", f"{NAME}-manager-0"]
+    assert not kubectl.get("swarmcluster", NAME)["status"].get("repairs", {}).get("count")
+
+
+def repairs(kubectl: Kubectl) -> list[str]:
+    return [n["remediation"]["rung"] for n in kubectl.get("swarmcluster", NAME)["status"]["nodes"] if "remediation" in n]
+
+
+def worker_labels(kubectl: Kubectl) -> list[dict[str, str]]:
+    """Of the workers, without what the operator keeps there for itself."""
+    view = docker_view(kubectl, NAME)
+    found = [{k: v for k, v in n["Spec"]["Labels"].items() if k != "io.swarmops.applied"} for n in view.nodes() if n["Spec"]["Role"] == "worker"]
+    view.close()
+    return found
 
 
 def test_a_deleted_pool_is_waited_for_until_its_worker_is_gone(kubectl: Kubectl, cloud: CloudView, uid: str) -> None:

@@ -104,6 +104,8 @@ class SimCloud(SimImages):
     created_volumes: int = 0
     server_groups: dict[str, ServerGroup] = field(default_factory=dict)
     full_zones: set[str] = field(default_factory=set)
+    full_flavors: set[str] = field(default_factory=set)
+    """Names of zones, and ids of flavors, for which there is no host."""
     group_limit: int | None = None
     member_limit: int | None = None
     cores: int | None = None
@@ -204,7 +206,7 @@ class SimCloud(SimImages):
     def _schedule(self, request: ServerRequest) -> str:
         """As Nova's weigher of soft anti-affinity: the fewest members that are placed by now; the first host where all are equal. "" where there is none."""
         zone = request.availability_zone or "nova"
-        if zone in self.full_zones:
+        if zone in self.full_zones or request.flavor_id in self.full_flavors:
             return ""
         hosts = [f"{zone}-host-{n}" for n in range(HOSTS)]
         if request.server_group_id is None:

@@ -87,6 +87,11 @@ class PoolSettings(ApiModel):
     )
     autoscaling: AutoscalingSpec | None = Field(default=None, description="Lets the operator choose the number of workers, within bounds, by what tasks need.")
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for this pool.")
+    preemptible: bool = Field(
+        default=False,
+        description="The cloud may stop or delete servers of the pool at any time: that is no failure, they are started or replaced at once. Its nodes carry the label "
+        "`io.swarmops.preemptible=true`, by which services can avoid them.",
+    )
     floating_ip: WorkerFloatingIPSpec = Field(
         default_factory=WorkerFloatingIPSpec, alias="floatingIP", description="Floating IPs of the workers; none by default."
     )

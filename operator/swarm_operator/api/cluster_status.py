@@ -86,6 +86,12 @@ class MachineStatus(ApiModel):
     zones_tried: list[Annotated[str, Field(max_length=255)]] = Field(
         default_factory=list, max_length=32, description="Availability zones in which no host was found for this slot since it last had a ready machine."
     )
+    flavors_tried: list[Annotated[str, Field(max_length=255)]] = Field(
+        default_factory=list, max_length=9, description="IDs of flavors for which no host was found for this slot since it last had a ready machine."
+    )
+    fallback_flavor_id: Annotated[str, Field(max_length=255)] | None = Field(
+        default=None, alias="fallbackFlavorID", description="ID of the flavor of the server, where it is one of machine.fallbackFlavors."
+    )
     host_id: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, alias="hostID", description="Nova's hostId: equal for servers of the project that are on one host."
     )

@@ -47,6 +47,11 @@ class MachineSpec(ApiModel):
     model_config = ConfigDict(json_schema_extra=schema_extra(FALLBACK_RULE))
 
     flavor: ResourceRef = Field(description="Flavor.")
+    fallback_flavors: list[ResourceRef] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Flavors that are tried in their order when no host was found for `flavor` in any zone. A machine of one of them is as declared.",
+    )
     image: ImageSource = Field(description="Image; must hold cloud-init, sshd and a Docker engine.")
     config_drive: bool = Field(default=False, description="Attach a config drive.")
     metadata: dict[str, Annotated[str, Field(max_length=255)]] = Field(
@@ -86,6 +91,9 @@ class MachineOverrides(ApiModel):
     model_config = ConfigDict(json_schema_extra=schema_extra(FALLBACK_RULE))
 
     flavor: ResourceRef | None = Field(default=None, description="Flavor.")
+    fallback_flavors: list[ResourceRef] | None = Field(
+        default=None, max_length=8, description="Flavors for when no host was found for the flavor in any zone; an empty list: none."
+    )
     image: ImageSource | None = Field(default=None, description="Image.")
     config_drive: bool | None = Field(default=None, description="Attach a config drive.")
     metadata: dict[str, Annotated[str, Field(max_length=255)]] | None = Field(
@@ -116,6 +124,7 @@ class MachineOverrides(ApiModel):
             name: value
             for name in (
                 "flavor",
+                "fallback_flavors",
                 "image",
                 "os",
                 "user_data",

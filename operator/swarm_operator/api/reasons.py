@@ -169,6 +169,7 @@ class Reason(StrEnum):
     UPDATED = "Updated", "An external object was updated."
     DELETED = "Deleted", "An external object was deleted."
     REPLACED = "Replaced", "A machine is being replaced."
+    PREEMPTED = "Preempted", "The cloud stopped or deleted a server of a preemptible pool; it is started or replaced at once."
     PROMOTED = "Promoted", "A worker becomes a manager in the place of one that is lost (spec.managers.promoteFrom)."
     REPAIRED = "Repaired", "A repair of a failed machine was tried: its engine restarted, joined again, its server started or rebooted."
     PRESERVED = "Preserved", "A failed machine was taken out of the swarm and its server kept, as the annotation swarmops.io/preserve asks."

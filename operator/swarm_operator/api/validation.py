@@ -114,6 +114,8 @@ def _promotion(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Pro
         yield Problem(field, f"workers of pool {wanted!r} have `volumes`, and can't become managers")
     if pool is not None and pool.machine.over(spec.machine).os == "Ignition":
         yield Problem(field, f"workers of pool {wanted!r} are set up by Ignition, and can't become managers")
+    if pool is not None and pool.preemptible:
+        yield Problem(field, f"pool {wanted!r} is preemptible: the cloud may take its servers at any time")
 
 
 def _cidr(field: str, text: str) -> IPv4 | Problem:

@@ -138,19 +138,26 @@ def intend(action: Action, creates: Sequence[CreateServer | CreatePort | CreateR
             phase=MachinePhase.PENDING,
             phase_since=old.phase_since if old is not None and pending else now,
             created_at=now,
-            **_asked_zone(step, last),
+            **_asked_place(step, last),
         )
     nodes = sorted(records.values(), key=lambda n: MachineId(n.role, n.pool, n.slot, n.incarnation))
     action.status = action.status.model_copy(update={"nodes": nodes})
     action.write_status()
 
 
-def _asked_zone(step: CreateServer | CreatePort | CreateRootVolume, last: Sequence[MachineStatus]) -> dict[str, Any]:
-    """Zone and zones tried: of the server that is asked for; what comes before it keeps what is known of the slot."""
+def _asked_place(step: CreateServer | CreatePort | CreateRootVolume, last: Sequence[MachineStatus]) -> dict[str, Any]:
+    """Zone, zones and flavors tried: of the server that is asked for; what comes before it keeps what is known of the slot."""
     if isinstance(step, CreateServer):
-        return {"availability_zone": step.availability_zone, "zones_tried": list(step.zones_tried)}
+        return {
+            "availability_zone": step.availability_zone,
+            "zones_tried": list(step.zones_tried),
+            "flavors_tried": list(step.flavors_tried),
+            "fallback_flavor_id": step.fallback_flavor_id,
+        }
     former = max(last, key=lambda n: n.incarnation, default=None)
-    return {} if former is None else {"availability_zone": former.availability_zone, "zones_tried": list(former.zones_tried)}
+    if former is None:
+        return {}
+    return {"availability_zone": former.availability_zone, "zones_tried": list(former.zones_tried), "flavors_tried": list(former.flavors_tried)}
 
 
 def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> None:

@@ -36,4 +36,5 @@ def machine_references(cloud: Cloud, spec: SwarmClusterSpec, pool: str) -> Machi
     named = ResourceRef(id=chosen.id, name=chosen.name) if chosen is not None and chosen.policy is None else None
     group = cloud.resolve("server group", named) if named is not None else None
     image = "" if machine.image.own else cloud.resolve("image", machine.image)
-    return MachineReferences(cloud.resolve("flavor", machine.flavor), image, group)
+    others = tuple(cloud.resolve("flavor", flavor) for flavor in machine.fallback_flavors)
+    return MachineReferences(cloud.resolve("flavor", machine.flavor), image, group, others)

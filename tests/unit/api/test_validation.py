@@ -233,6 +233,10 @@ def test_rollout_and_windows(changes: dict[str, Any], problem: str) -> None:
     [
         ({"managers": {"promoteFrom": "web"}}, []),
         ({"managers": {"promoteFrom": "apps"}}, []),
+        (
+            {"managers": {"promoteFrom": "web"}, "workerPools": [{"name": "web", "preemptible": True}]},
+            ["spec.managers.promoteFrom: pool 'web' is preemptible: the cloud may take its servers at any time"],
+        ),
         ({"managers": {"promoteFrom": "db"}}, ["spec.managers.promoteFrom: must be the name of a pool, not 'db'"]),
         (
             {"managers": {"promoteFrom": "web", "machine": {"volumes": [{"name": "b", "sizeGiB": 1, "mountPath": "/b"}]}}},

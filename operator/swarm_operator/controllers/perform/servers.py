@@ -108,7 +108,7 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
     machine, uid, facts = step.machine, step.machine.uid(action.uid), action.status.infrastructure
     template = machine_spec(action.spec, machine.pool)
     user_data = first_boot(action, machine, template, MetadataJoin() if step.join_addresses else None)
-    marks_of = marks(action.spec, machine.pool, MachineReferences(step.flavor_id, step.image_id))
+    marks_of = marks(action.spec, machine.pool, MachineReferences(step.declared_flavor_id or step.flavor_id, step.image_id))
     metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine), **marks_of}
     if step.join_addresses:
         metadata |= {JOIN_MANAGER: ",".join(step.join_addresses), JOIN_TOKEN: action.swarm.join_token("worker")}
@@ -135,7 +135,8 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
     note_taken(action, needs)
     action.set_machine(uid, server_id=server_id, phase=MachinePhase.BUILDING, phase_since=action.now())
     action.write_status()
-    action.objects.event(action.resource, Reason.CREATED, f"server {request.name} ({server_id})")
+    instead = f", of the fallback flavor {step.fallback_flavor_id}" if step.fallback_flavor_id is not None else ""
+    action.objects.event(action.resource, Reason.CREATED, f"server {request.name} ({server_id}){instead}")
 
 
 def _root_volume(template: MachineSpec, step: s.CreateServer) -> RootVolume | None:

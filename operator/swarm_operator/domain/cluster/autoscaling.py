@@ -15,7 +15,7 @@ from swarm_operator.api.autoscaling import AutoscalingSpec
 from swarm_operator.api.cluster import SwarmClusterSpec, WorkerPool
 from swarm_operator.api.cluster_status import PoolScaling, PoolStatus, SwarmClusterStatus
 from swarm_operator.domain import times
-from swarm_operator.domain.cluster.machines import Machine, MachineTable, current
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, pool_node_labels
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.workload import Room, TaskNeed, Workload
 from swarm_operator.domain.facts import Known
@@ -136,7 +136,7 @@ class _Look:
             availability="active",
             state="ready",
             version=0,
-            labels=dict(self.pool.node_labels),
+            labels=pool_node_labels(self.pool),
             engine_labels=dict(self.spec.engine.labels),
             os=like.os if like is not None else "",
             arch=like.arch if like is not None else "",

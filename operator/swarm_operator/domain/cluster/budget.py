@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from swarm_operator.api.cluster import SwarmClusterSpec
-from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, pools
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, is_preemptible, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import NODE_LABEL_ENGINE
@@ -139,7 +139,8 @@ def assess_budget(
             down[machine.uid] = made
             continue
         actor = _actor(machine, newest, by_user, rolling, leaving)
-        if actor is not None:
+        # What the cloud takes is made anew whatever else goes on, and holds nothing up.
+        if actor is not None and not (actor is Actor.REMEDIATION and is_preemptible(spec, machine.id.pool)):
             out.append(replace(made, by=actor))
     return Budget(limits, tuple(out), nodes, down)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.cluster.flavors import choose_flavor
 from swarm_operator.domain.cluster.guests import manager_addresses
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan
 from swarm_operator.domain.cluster.machine_ports import free_port
@@ -76,11 +77,16 @@ def plan_creation(
             continue
         asked.add(pool)
         load = loads.setdefault(pool, load_of(membership.keep, pool))
-        zone = choose_zone(spec, identity, load, status.nodes)
+        flavor = choose_flavor(spec, identity, chosen, status.nodes)
+        zone = choose_zone(spec, identity, load, status.nodes, anew=flavor.anew)
         if zone.zone is not None:
             load[zone.zone] += 1
         join = managers if by_metadata else ()
-        steps.append(CreateServer(identity, chosen.flavor_id, chosen.image_id, join, port.id, root, group.group_id, zone.zone, zone.tried))
+        steps.append(
+            CreateServer(
+                identity, flavor.flavor_id, chosen.image_id, join, port.id, root, group.group_id, zone.zone, zone.tried, chosen.flavor_id, flavor.tried
+            )
+        )
     return Creation(tuple(steps), refused, placing)
 
 

@@ -23,6 +23,8 @@ REBUILD_TIMES = 5
 """A rebuilt machine gets so many times rungSeconds: it boots for the first time and joins."""
 IDLE_SECONDS = 300.0
 ORDER = tuple(Rung)
+STOPPED = frozenset({"SHUTOFF", "SHELVED", "SHELVED_OFFLOADED"})
+"""States in which a cloud leaves the servers that it takes the resources of (Compute API, "Server concepts")."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,20 @@ def of_this_failure(machine: Machine) -> MachineRemediation | None:
 def backoff(attempts: int, rung_seconds: float) -> float:
     """Seconds between the last repair of an earlier failure and the first of a new one: rung_seconds, doubled with each repair so far, at most 900 s."""
     return 0.0 if attempts == 0 else min(BACKOFF_CAP_SECONDS, rung_seconds * 2.0 ** (min(attempts, 20) - 1))
+
+
+def after_preemption(machine: Machine, policy: RemediationSpec, now: datetime) -> NextRung:
+    """What to do now for a machine that the cloud took: a server that is only switched off is started, once; all others are replaced, and those that do not start."""
+    server, last = machine.present, of_this_failure(machine)
+    former = machine.record.remediation if machine.record is not None else None
+    attempts = former.attempts if former is not None else 1
+    if server is not None and server.status == "SHUTOFF" and Rung.START.value in policy.rungs:
+        if last is None or last.rung is not Rung.START:
+            return NextRung(Rung.START, attempts)
+        left = policy.rung_seconds - (times.age(last.since, now) or 0.0)
+        if left > 0:
+            return NextRung(None, attempts, left)
+    return NextRung(Rung.REPLACE, attempts) if Rung.REPLACE.value in policy.rungs else NextRung(None, attempts, IDLE_SECONDS)
 
 
 def next_rung(machine: Machine, guest: Fact[Guest], swarm_id: str, policy: RemediationSpec, now: datetime) -> NextRung:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.cluster import SwarmClusterSpec, WorkerPool
 from swarm_operator.api.cluster_status import MachineStatus, SwarmClusterStatus
 from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
@@ -14,7 +14,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Fact, Known, Unknown
-from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, NODE_LABEL_DRAINED, MachineId, Role, machine_of
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, NODE_LABEL_DRAINED, NODE_LABEL_PREEMPTIBLE, MachineId, Role, machine_of
 from swarm_operator.domain.swarm import Node
 
 SETTLE_SECONDS = 10.0
@@ -99,6 +99,16 @@ def machine_id(record: MachineStatus) -> MachineId:
 def pools(spec: SwarmClusterSpec) -> tuple[tuple[Role, str, int], ...]:
     """(role, pool, replicas) of the managers and then of each pool."""
     return (("Manager", "", spec.managers.replicas), *(("Worker", pool.name, pool.replicas) for pool in spec.worker_pools))
+
+
+def is_preemptible(spec: SwarmClusterSpec, pool: str) -> bool:
+    """Whether the cloud may take servers of a pool at any time; never so for managers ("")."""
+    return any(p.preemptible for p in spec.worker_pools if p.name == pool)
+
+
+def pool_node_labels(pool: WorkerPool) -> dict[str, str]:
+    """The labels that nodes of a pool have by the spec."""
+    return pool.node_labels | ({NODE_LABEL_PREEMPTIBLE: "true"} if pool.preemptible else {})
 
 
 def machine_spec(spec: SwarmClusterSpec, pool: str) -> MachineSpec:

@@ -12,7 +12,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
-from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, pool_node_labels
 from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
 from swarm_operator.domain.cluster.membership import stale
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -56,7 +56,7 @@ def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
 def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], now: datetime, out: Collection[str] = ()) -> tuple[Step, ...]:
     """Labels and availability of the kept members. A drain or pause that somebody else set is left alone. A machine that joined anew gets what its former row had, which
     then goes. `out`: UIDs of machines that are drained because their engine is to be restarted; all others that we drained take tasks again."""
-    pool_labels = {"": spec.managers.node_labels, **{pool.name: pool.node_labels for pool in spec.worker_pools}}
+    pool_labels = {"": spec.managers.node_labels, **{pool.name: pool_node_labels(pool) for pool in spec.worker_pools}}
     steps: list[Step] = []
     for machine in keep:
         node = machine.member
@@ -154,7 +154,7 @@ def _budget(spec: SwarmClusterSpec, observation: ClusterObservation, table: Mach
     if remediation.budget is not None:
         return remediation.budget
     leaving = {m.uid for m in remove} - remediation.failures.keys()
-    return assess_budget(spec, observation, table, failed=remediation.failures.keys(), leaving=leaving)
+    return assess_budget(spec, observation, table, failed=remediation.counted, leaving=leaving)
 
 
 def is_empty(observation: ClusterObservation, node: Node) -> bool:

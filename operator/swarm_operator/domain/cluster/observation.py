@@ -34,12 +34,13 @@ class NetworkReferences:
 
 @dataclass(frozen=True)
 class MachineReferences:
-    """Ids of the flavor and image of one pool, and of its server group where the spec names one. As it is gathered `image_id` is empty where the image is one of the cluster's own; `domain.cluster.images` knows that."""
+    """Ids of the flavor(s) and image of one pool, and of its server group where the spec names one. As it is gathered `image_id` is empty where the image is one of the cluster's own; `domain.cluster.images` knows that."""
 
     flavor_id: str
     image_id: str
     server_group_id: str | None = None
     """Of a group that exists; None where the operator makes one, or none is wanted."""
+    fallback_flavor_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

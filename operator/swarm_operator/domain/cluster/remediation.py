@@ -20,8 +20,8 @@ from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.guest_volumes import waits_for_volumes
 from swarm_operator.domain.cluster.guests import is_locked, is_up
 from swarm_operator.domain.cluster.images import POLL_SECONDS, SNAPSHOT_TASKS
-from swarm_operator.domain.cluster.ladder import IDLE_SECONDS, NextRung, next_rung, of_this_failure
-from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, pools
+from swarm_operator.domain.cluster.ladder import IDLE_SECONDS, STOPPED, NextRung, after_preemption, next_rung, of_this_failure
+from swarm_operator.domain.cluster.machines import NOT_IN_SWARM, Machine, MachineTable, current, is_preemptible, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.storm import Storm, find_storm, out_of_retries
 from swarm_operator.domain.facts import Known
@@ -41,7 +41,8 @@ REMEDIATE_ANNOTATION = "swarmops.io/remediate"
 
 @dataclass(frozen=True)
 class Failure:
-    """A machine that has failed. `due_in` seconds from now something may be done; 0: now. `budgeted`: it was, or should be, a working member. `asked_for`: by a person."""
+    """A machine that has failed. `due_in` seconds from now something may be done; 0: now. `budgeted`: it was, or should be, a working member. `asked_for`: by a person.
+    `preempted`: the cloud took the server of a preemptible pool, which counts nowhere."""
 
     machine: Machine
     reason: Reason
@@ -49,6 +50,7 @@ class Failure:
     due_in: float
     budgeted: bool
     asked_for: bool = False
+    preempted: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Remediation:
     repairs: dict[str, NextRung] = field(default_factory=dict)
     budget: Budget | None = None
     preserved: frozenset[str] = frozenset()
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """UIDs of the failures that count against budgets."""
+        return frozenset(uid for uid, failure in self.failures.items() if not failure.preempted)
 
 
 def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> Remediation:
@@ -96,8 +103,9 @@ def _assess(
 ) -> Remediation:
     """`machines`: the present holder of each slot."""
     failures = {m.uid: f for m in machines if not m.being_deleted for f in [_failure_of(spec, status, observation, m, now)] if f is not None}
-    unhealthy = frozenset(f.machine.uid for f in failures.values() if f.budgeted and not f.machine.joined)
-    storm = find_storm(spec, observation, machines, unhealthy) or out_of_retries(spec, status, now)
+    unhealthy = frozenset(f.machine.uid for f in failures.values() if f.budgeted and not (f.machine.joined or f.preempted))
+    whole = [m for m in machines if m.uid not in failures or not failures[m.uid].preempted]
+    storm = find_storm(spec, observation, whole, unhealthy) or out_of_retries(spec, status, now)
     if storm is not None and storm.blind:
         return Remediation(frozenset(), failures, _verdict("False", storm.reason, storm.message))
     view = observation.swarm
@@ -108,13 +116,18 @@ def _assess(
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, "spec.remediation.policy is None"), _wake(failures))
     if "true" in skipped:
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, f"the annotation {SKIP_ANNOTATION} is set"), _wake(failures))
-    budget = assess_budget(spec, observation, table, failed=failures.keys())
+    budget = assess_budget(spec, observation, table, failed=[uid for uid, f in failures.items() if not f.preempted])
     due = sorted(
         (f for f in failures.values() if _is_due(f, storm) and f.machine.id.server_name(observation.name) not in skipped),
         key=lambda f: (of_this_failure(f.machine) is None, not f.machine.gone, f.machine.id),
     )
     in_flight = budget.counted(Actor.REMEDIATION)
-    replaced, repairs, waits = set(never_worked), {}, []
+    replaced = set(never_worked)
+    repairs: dict[str, NextRung] = {}
+    waits: list[float] = []
+    for failure in failures.values():
+        if failure.preempted and failure.machine.id.server_name(observation.name) not in skipped:
+            _settle(failure.machine.uid, after_preemption(failure.machine, spec.remediation, now), replaced, repairs, waits)
     for failure in due:
         machine, name = failure.machine, failure.machine.id.server_name(observation.name)
         if budget.free(Actor.REMEDIATION) <= 0:
@@ -123,12 +136,7 @@ def _assess(
         if budget.refusal(machine, Actor.REMEDIATION, name, replaced=chosen.rung in (None, Rung.REPLACE)):
             continue
         budget = budget.take(machine, Actor.USER if failure.asked_for else Actor.REMEDIATION, name)
-        if chosen.rung is Rung.REPLACE:
-            replaced.add(machine.uid)
-        elif chosen.rung is None:
-            waits.append(chosen.wait)
-        else:
-            repairs[machine.uid] = chosen
+        _settle(machine.uid, chosen, replaced, repairs, waits)
     wake = min([w for w in (_wake(failures), *waits) if w is not None], default=None)
     if storm is not None:
         found = _verdict("False", storm.reason, storm.message)
@@ -139,9 +147,19 @@ def _assess(
     return Remediation(frozenset(replaced), failures, found, wake, repairs, budget)
 
 
+def _settle(uid: str, chosen: NextRung, replaced: set[str], repairs: dict[str, NextRung], waits: list[float]) -> None:
+    """Note what is done for a machine."""
+    if chosen.rung is Rung.REPLACE:
+        replaced.add(uid)
+    elif chosen.rung is None:
+        waits.append(chosen.wait)
+    else:
+        repairs[uid] = chosen
+
+
 def _is_due(failure: Failure, storm: Storm | None) -> bool:
-    """While repairs are frozen, only what a person asks for is done."""
-    return failure.budgeted and failure.due_in <= 0 and (storm is None or failure.asked_for)
+    """While repairs are frozen, only what a person asks for is done. What the cloud took is seen to before."""
+    return failure.budgeted and not failure.preempted and failure.due_in <= 0 and (storm is None or failure.asked_for)
 
 
 def to_probe(spec: SwarmClusterSpec, machines: list[Machine], swarm: SwarmView, now: datetime) -> list[Machine]:
@@ -207,7 +225,7 @@ def _failure_of(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
     if machine.id.server_name(observation.name) not in _named(observation, REMEDIATE_ANNOTATION):
         return found
     if found is not None:
-        return replace(found, due_in=0.0, asked_for=True) if found.budgeted else found
+        return replace(found, due_in=0.0, asked_for=True, preempted=False) if found.budgeted else found
     return Failure(machine, Reason.REPLACED, f"the annotation {REMEDIATE_ANNOTATION} names it", 0.0, True, asked_for=True) if machine.joined else None
 
 
@@ -216,6 +234,8 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         return None
     manager = machine.id.role == "Manager"
     server, record = machine.server.value, machine.record
+    if (taken := _preempted(spec, observation, machine)) is not None:
+        return taken
     if not isinstance(machine.node, Known):
         if not manager or server is None or server.status != "ERROR":
             return None
@@ -231,7 +251,9 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         return Failure(machine, Reason.SERVER_FAILED, "the server is gone from Nova", 0.0, was_member and not (node is not None and is_cast_out(node)))
     if server.status == "ERROR":
         text = server.fault or "Nova reports ERROR"
-        delay = 0.0 if was_member else max(0.0, rebuild_delay(machine.id.incarnation, server.fault) - (times.age(server.created, now) or 0.0))
+        # Where servers come and go, how many there were says nothing.
+        makes = 1 if is_preemptible(spec, machine.id.pool) else machine.id.incarnation
+        delay = 0.0 if was_member else max(0.0, rebuild_delay(makes, server.fault) - (times.age(server.created, now) or 0.0))
         return Failure(machine, fault_reason(server.fault), text, delay, was_member)
     if node is not None and _failed(node) and is_locked(machine, observation):
         # Only the key helps, and time does not: it is given at once.
@@ -252,6 +274,22 @@ def _failure(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
     if node is None and _absent_for(status, machine, timeout, now) >= timeout:
         return Failure(machine, Reason.NODES_JOINING, f"no swarm node within {timeout} s of its creation", 0.0, True)
     return None
+
+
+def _preempted(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine) -> Failure | None:
+    """The cloud has stopped or deleted the server of a preemptible pool. One that somebody wants to look at fails like any other."""
+    if not is_preemptible(spec, machine.id.pool) or not isinstance(machine.node, Known):
+        return None
+    server, record = machine.present, machine.record
+    was_member = machine.member is not None or (record is not None and record.node_id is not None)
+    if server is None:
+        return Failure(machine, Reason.PREEMPTED, "the cloud has deleted the server", 0.0, was_member, preempted=True) if machine.was_created else None
+    if machine.id.server_name(observation.name) in _named(observation, PRESERVE_ANNOTATION):
+        return None
+    stopped = server.status in STOPPED and server.task_state is None
+    if not stopped and not (server.status == "ERROR" and was_member):
+        return None
+    return Failure(machine, Reason.PREEMPTED, f"the cloud has taken the server: it is {server.status}", 0.0, True, preempted=True)
 
 
 def _absent_for(status: SwarmClusterStatus, machine: Machine, timeout: float, now: datetime) -> float:

@@ -133,7 +133,7 @@ def _go(
     if not window.open and window.next_in is not None:
         course.wakes.append(window.next_in)
     rolling = spec.rollout.strategy == "RollingUpdate"
-    budget = remediation.budget or assess_budget(spec, observation, table, failed=remediation.failures.keys())
+    budget = remediation.budget or assess_budget(spec, observation, table, failed=remediation.counted)
     unhealthy = next(iter(sorted(o.name for o in budget.failed.values())), None)
     restarting = {key: engine_rollout.restarting(spec, found, standing) for key, found in groups.items()} if rolling and halted is None else {}
     # What has begun is finished before anything else begins.

@@ -90,8 +90,9 @@ def _as_it_was(node: MachineStatus, machine: Machine) -> MachineStatus:
 
 
 def membership_waiting(membership: Membership) -> tuple[Machine, ...]:
-    """Removed machines without server whose slot still waits for its next holder: their record tells why (Nova's fault text) and counts the incarnations."""
-    slots = {(m.role, m.pool, m.slot) for m in membership.waiting}
+    """Removed machines without server whose slot still waits for its next holder: their record tells why (Nova's fault text) and counts the incarnations. Also where the next
+    one may be asked for and is not yet, since members of a server group are made one after the other."""
+    slots = {(m.role, m.pool, m.slot) for m in (*membership.waiting, *membership.create)}
     return tuple(m for m in membership.remove if m.gone and (m.id.role, m.id.pool, m.id.slot) in slots)
 
 
@@ -182,6 +183,8 @@ def _record(
         message=_message(machine, phase, remediation, waiting_for)[:1024],
         availability_zone=zone_of(machine),
         zones_tried=[] if machine.joined else list(zones_tried(machine)),
+        flavors_tried=list(old.flavors_tried) if old is not None and not machine.joined else [],
+        fallback_flavor_id=old.fallback_flavor_id if old is not None else None,
         host_id=(server.host_id or None) if server is not None else (old.host_id if old is not None else None),
         engine_version=(node.engine_version or None) if node is not None else (old.engine_version if old is not None else None),
         host_keys=list(old.host_keys) if old is not None else [],

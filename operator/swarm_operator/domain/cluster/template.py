@@ -47,7 +47,7 @@ RELOADED: Final = frozenset(
 )
 """daemon.json keys that the engine takes over on SIGHUP (dockerd reference, "Configuration reload behavior"); all others need a restart."""
 
-_NOT_OF_THE_SERVER: Final = frozenset({"metadata", "tags", "volumes", "availability_zones", "fallback_zones", "preload_images"})
+_NOT_OF_THE_SERVER: Final = frozenset({"metadata", "tags", "volumes", "availability_zones", "fallback_zones", "fallback_flavors", "preload_images"})
 """Fields of a machine that are set on the living server, or say where the next one shall be."""
 
 

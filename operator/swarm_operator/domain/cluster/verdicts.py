@@ -50,6 +50,7 @@ _ON_COURSE = frozenset(
         Reason.IMAGE_PENDING,
         Reason.ROTATING,
         Reason.SWARM_LOCKED,
+        Reason.PREEMPTED,
     }
 )
 """Reasons of work that goes its way: a failure elsewhere says more than they do."""

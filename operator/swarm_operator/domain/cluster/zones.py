@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase, MachineStatus
+from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.faults import fault_reason, refusal_of
 from swarm_operator.domain.cluster.machines import Machine, machine_spec
@@ -44,15 +45,14 @@ def load_of(keep: Iterable[Machine], pool: str) -> Counter[str]:
     return Counter(zone for m in keep if m.id.pool == pool and (zone := zone_of(m)) is not None)
 
 
-def choose_zone(spec: SwarmClusterSpec, machine: MachineId, load: Mapping[str, int], records: Sequence[MachineStatus]) -> ZoneChoice:
-    """The zone for the next holder of a slot. `records`: of status. When no zone is left that was not tried, all are open again.
+def choose_zone(spec: SwarmClusterSpec, machine: MachineId, load: Mapping[str, int], records: Sequence[MachineStatus], *, anew: bool = False) -> ZoneChoice:
+    """The zone for the next holder of a slot. `records`: of status. When no zone is left that was not tried, all are open again; `anew`: so they are in any case.
 
     A slot with data volumes stays in the zone of its last holder: volumes can be attached within their zone only, on most clouds.
     """
     template = machine_spec(spec, machine.pool)
-    holders = [r for r in records if (r.role, r.pool, r.slot) == (machine.role, machine.pool, machine.slot)]
-    last = max(holders, key=lambda r: r.incarnation, default=None)
-    tried = _tried(last)
+    last = last_holder(machine, records)
+    tried = () if anew else zones_without_host(last)
     first, then = template.availability_zones, template.fallback_zones
     if not first and not then:
         return ZoneChoice(None)
@@ -66,7 +66,23 @@ def choose_zone(spec: SwarmClusterSpec, machine: MachineId, load: Mapping[str, i
     return ZoneChoice(min(choices[0], key=lambda z: (load.get(z or "", 0), choices[0].index(z))))
 
 
-def _tried(last: MachineStatus | None) -> tuple[str, ...]:
+def last_holder(machine: MachineId, records: Sequence[MachineStatus]) -> MachineStatus | None:
+    """What status has of the latest machine of a slot."""
+    holders = [r for r in records if (r.role, r.pool, r.slot) == (machine.role, machine.pool, machine.slot)]
+    return max(holders, key=lambda r: r.incarnation, default=None)
+
+
+def zones_of(template: MachineSpec, last: MachineStatus) -> tuple[str | None, ...]:
+    """All zones that a slot's next holder may be asked for (None: Nova's choice). `last`: its latest."""
+    named = (*template.availability_zones, *template.fallback_zones)
+    if template.volumes and last.availability_zone in named:
+        return (last.availability_zone,)
+    first: list[str | None] = [*template.availability_zones] or [None]
+    return (*first, *template.fallback_zones)
+
+
+def zones_without_host(last: MachineStatus | None) -> tuple[str, ...]:
+    """The zones in which no host was found for a slot since it last had a ready machine."""
     if last is None:
         return ()
     known = last.zones_tried

@@ -43,7 +43,8 @@ class CreatePort(Step):
 
 @dataclass(frozen=True)
 class CreateServer(Step):
-    """`join_addresses` (host:port of the managers) are set for join=Metadata: then the worker token is put into the metadata. `root_volume_id`: one made before."""
+    """`join_addresses` (host:port of the managers) are set for join=Metadata: then the worker token is put into the metadata. `root_volume_id`: one made before.
+    `declared_flavor_id`: that of the spec, by which the server is judged later, whichever it gets."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
     condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
@@ -57,6 +58,13 @@ class CreateServer(Step):
     server_group_id: str | None = None
     availability_zone: str | None = None
     zones_tried: tuple[str, ...] = ()
+    declared_flavor_id: str | None = None
+    flavors_tried: tuple[str, ...] = ()
+
+    @property
+    def fallback_flavor_id(self) -> str | None:
+        """The flavor, where it is not that of the spec."""
+        return self.flavor_id if self.declared_flavor_id not in (None, self.flavor_id) else None
 
     @property
     def lane(self) -> str:
