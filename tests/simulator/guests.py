@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from simulator.backups import run_backup
 from simulator.demand import NODE_CPUS, NODE_MEMORY, SimDemand, raw_services, raw_tasks, schedule
 from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap import raft_program
 from swarm_operator.bootstrap.engine import DAEMON_JSON_PATH
 from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
 from swarm_operator.domain.cluster.template import RELOADED
@@ -61,6 +63,10 @@ class Guest:
     kek: tuple[str, int] = ("", 0)
     """The unlock key that its own key file is encrypted with, and the version of the cluster object since when."""
     locked: bool = False
+    archive: bytes = b""
+    """A copy of its raft state, on its disk."""
+    restored: str = ""
+    """What its engine was filled for."""
     reloads: int = 0
     restarts: int = 0
     in_force: dict[str, Any] | None = None
@@ -238,6 +244,8 @@ class SimHost:
                 self._guest.images.add(image)
                 self._world.pulls.append(image)
                 return CommandResult(0, "", "")
+            case ["python3", "-I", "-c", raft_program.SCRIPT, what]:
+                return run_backup(self._world, self._guest, what, stdin)
             case ["sync"]:
                 self._guest.flushed = True
                 return CommandResult(0, "", "")
@@ -262,6 +270,13 @@ class SimHost:
                 target.guest().images.add(image)
                 return
         raise AssertionError(f"not modelled: {argv}")
+
+    def read(self, argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> Iterator[bytes]:
+        assert list(argv) == ["cat", "/archive"]
+        yield self._guest.archive
+
+    def feed(self, argv: Sequence[str], pieces: Iterator[bytes], *, sudo: bool = False, timeout: float = 600.0) -> CommandResult:
+        return self.run(argv, stdin=b"".join(pieces), sudo=sudo, timeout=timeout)
 
     def guest(self) -> Guest:
         return self._guest

@@ -87,6 +87,11 @@ class SimImages:
         self.writes += 1
         self._filled(image_id, content)
 
+    def download_image(self, image_id: str) -> Iterator[bytes]:
+        content = self.contents[image_id]
+        yield content[: len(content) // 2]
+        yield content[len(content) // 2 :]
+
     def _filled(self, image_id: str, content: bytes) -> None:
         self.contents[image_id] = content
         self.images[image_id] = replace(self.images[image_id], status="active", checksum=f"sha512:{hashlib.sha512(content).hexdigest()}")

@@ -76,6 +76,12 @@ class World:
         self.registry: set[str] = set()
         self.pulls: list[str] = []
         self.web: dict[str, bytes] = {}
+        self.raft_copies: dict[str, SimSwarm] = {}
+        """By the content of the archive."""
+        self.copies_taken: list[str] = []
+        """Names of the machines."""
+        self.copies_torn = False
+        """No engine starts from a copy that is taken now."""
         self.web_cut_off: set[str] = set()
         self.deleting_by_hand = False
         self.objects.secrets[("default", "cloud")] = ("user", {"clouds.yaml": b"clouds: {}"})

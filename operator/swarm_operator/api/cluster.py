@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from swarm_operator.api.autoscaling import AutoscalingSpec
+from swarm_operator.api.backup import BackupSpec
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, Seconds, SecretRef, cel, own_labels_rule, schema_extra
 from swarm_operator.api.engine import EngineSpec
 from swarm_operator.api.floating_ip import FloatingIPSpec, WorkerFloatingIPSpec
@@ -213,6 +214,7 @@ class SwarmClusterSpec(ApiModel):
         description="When machines may be taken out for a rollout; at any time when empty. Repairs are not bound by them.",
     )
     recovery: RecoverySpec = Field(default_factory=RecoverySpec, description="What is done when the majority of the managers is gone for good.")
+    backup: BackupSpec | None = Field(default=None, description="Copies of the managers' raft state, to bring the swarm back when no manager is left.")
     drain_timeout_seconds: Seconds = Field(default=120, description="How long a node may take to drain before it is removed all the same.")
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete", description="Delete: remove everything made for the cluster. Retain: leave servers and network behind."

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from swarm_operator.api.backup import BackupName, BackupStatus
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.images import ImageStatus, SnapshotStatus
@@ -246,6 +247,8 @@ class RecoveryStatus(ApiModel):
     done_at: str | None = Field(default=None, description="When the swarm was last made anew.", json_schema_extra={"format": "date-time"})
     from_manager: DnsLabel | None = Field(default=None, description="The manager that it was made anew from.")
     services: int | None = Field(default=None, ge=0, description="Services that it then had.")
+    restoring: BackupName | None = Field(default=None, description="The backup that the swarm is being restored from.")
+    restored_from: BackupName | None = Field(default=None, description="The backup that it was last restored from.")
 
 
 class OverlayStatus(ApiModel):
@@ -334,6 +337,7 @@ class SwarmClusterStatus(ApiModel):
     authority: AuthorityStatus | None = Field(default=None, description="The swarm's root CA.")
     rollout: RolloutStatus = Field(default_factory=RolloutStatus, description="Where the change of machines stands.")
     recovery: RecoveryStatus | None = Field(default=None, description="A lost majority, and the last recovery from one.")
+    backup: BackupStatus | None = Field(default=None, description="Backups of the raft state, where spec.backup asks for them or there are some.")
     orphans: list[OrphanStatus] = Field(
         default_factory=list,
         max_length=100,

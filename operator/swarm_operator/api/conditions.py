@@ -47,6 +47,10 @@ class ConditionType(StrEnum):
     DELETION_BLOCKED = "DeletionBlocked", "The object is being deleted and something in the cloud stands in the way."
     ORPHANS_FOUND = "OrphansFound", "Objects in the cloud carry the cluster's UID and serve no part of it; the message and `status.orphans` name them."
     IMAGES_READY = "ImagesReady", "The snapshots of the spec, and its images from the web, are in Glance and can be booted from."
+    BACKUP_READY = (
+        "BackupReady",
+        "The last backup of the raft state succeeded, or none is asked for. For information: the cluster is as `Ready` as without.",
+    )
     SPREAD_DEGRADED = "SpreadDegraded", "Servers share a host or a zone more than they need to. For information: the cluster is as `Ready` as without."
     # SwarmService
     CLUSTER_REACHABLE = "ClusterReachable", "A manager of the cluster answers."
@@ -82,6 +86,7 @@ CLUSTER_CONDITIONS: Final = (
     ConditionType.DELETION_BLOCKED,
     ConditionType.ORPHANS_FOUND,
     ConditionType.IMAGES_READY,
+    ConditionType.BACKUP_READY,
     ConditionType.SPREAD_DEGRADED,
 )
 """The conditions of a SwarmCluster."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from swarm_operator.api.backup import BackupName
 from swarm_operator.api.base import LIST_TYPE, ApiModel
 
 
@@ -77,4 +78,8 @@ class RecoverySpec(ApiModel):
     )
     approve: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         default=None, description="Any text. Each new text approves one recovery; what only the lost managers knew is lost."
+    )
+    restore_from: BackupName | None = Field(
+        default=None,
+        description="A backup of status.backup.kept. Where no manager is left, and `approve` is a new text, the swarm is restored from it; what changed since is lost.",
     )

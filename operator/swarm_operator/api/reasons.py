@@ -104,6 +104,9 @@ class Reason(StrEnum):
         "A data volume holds something that is not ours, or can't be mounted where the spec says; nothing is written to it. The message says what to do.",
     )
     VOLUME_FAILED = "VolumeFailed", "Cinder reports an error for a data volume, or a command on the guest failed; the message has its text."
+    BACKUP_PENDING = "BackupPending", "The first backup of the raft state is still to come, or is being made."
+    BACKUP_DONE = "BackupDone", "The last backup of the raft state is complete."
+    BACKUP_FAILED = "BackupFailed", "The last backup of the raft state failed; the message says how. It is tried again."
     IMAGE_PENDING = "ImagePending", "A snapshot is not taken yet, or an image is still on its way to Glance; machines that boot from it wait."
     IMAGE_READY = "ImageReady", "A snapshot was taken, or an image is in Glance: machines can boot from it."
     IMAGE_FAILED = (

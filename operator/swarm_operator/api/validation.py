@@ -21,6 +21,7 @@ from swarm_operator.api.image_validation import image_problems
 from swarm_operator.api.materials import ConfigFile, SecretFile
 from swarm_operator.api.network import DEFAULT_CIDR, NetworkSpec
 from swarm_operator.api.parse import Problem
+from swarm_operator.api.rollout import MaintenanceWindow
 from swarm_operator.api.schedule import schedule_problem
 from swarm_operator.api.service import SwarmServiceSpec
 from swarm_operator.api.swarm import SwarmSpec
@@ -69,6 +70,7 @@ def validate_cluster(spec: SwarmClusterSpec, objects: Collection[str] = ()) -> l
         *_swarm(spec.swarm, spec.network),
         *_rollout(spec, objects),
         *_promotion(spec, objects),
+        *_backup(spec),
     ]
 
 
@@ -116,6 +118,15 @@ def _promotion(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Pro
         yield Problem(field, f"workers of pool {wanted!r} are set up by Ignition, and can't become managers")
     if pool is not None and pool.preemptible:
         yield Problem(field, f"pool {wanted!r} is preemptible: the cloud may take its servers at any time")
+
+
+def _backup(spec: SwarmClusterSpec) -> Iterator[Problem]:
+    backup = spec.backup
+    if backup is None or backup.schedule is None:
+        return
+    found = window_problem(MaintenanceWindow(schedule=backup.schedule, time_zone=backup.time_zone))
+    if found is not None:
+        yield Problem(f"spec.backup.{found[0]}", found[1])
 
 
 def _cidr(field: str, text: str) -> IPv4 | Problem:

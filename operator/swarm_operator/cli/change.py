@@ -1,5 +1,5 @@
 """Commands that change an object at the user's word, by a merge patch under field manager `kubectl-swarm`: `pause`, `resume`, `restart`, `rollback`, `adopt`, `replace`,
-`renew`, `rotate`.
+`renew`, `rotate`, `backup`.
 
 Nothing is done to a swarm or a cloud from here: the operator carries out what the object then says, within its budgets.
 """
@@ -118,6 +118,14 @@ def rotate(context: Context) -> int:
     context.api.patch("swarmclusters", context.namespace, name, {"spec": {"swarm": {ROTATED[what]: nonce for what in chosen}}})
     for what in chosen:
         context.out.write(f"{what} of cluster {context.namespace}/{name}: made anew\n")
+    return 0
+
+
+def backup(context: Context) -> int:
+    """Have the raft state of a swarm saved now."""
+    name = context.cluster(context.arguments.name)["metadata"]["name"]
+    context.api.patch("swarmclusters", context.namespace, name, {"spec": {"backup": {"now": stamp()}}})
+    context.out.write(f"cluster {context.namespace}/{name}: a backup of its raft state is made; see status.backup\n")
     return 0
 
 

@@ -34,7 +34,7 @@ from swarm_operator.ports.objects import Key, Kind, Resource
 KINDS: Final[dict[str, Kind]] = {"cluster": "SwarmCluster", "service": "SwarmService"}
 PENDING: Final = 3
 """Exit status with --exit-code where there is something to do."""
-_TAKES_AWAY: Final = re.compile(r"^(Delete|Detach|Remove|ReleaseFloatingIP|Drain|Demote|Repair|Preserve|Prune|Recover|Restart)")
+_TAKES_AWAY: Final = re.compile(r"^(Delete|Detach|Remove|ReleaseFloatingIP|Drain|Demote|Repair|Preserve|Prune|Recover|Restart|Restore)")
 
 
 class Planner(Protocol):

@@ -127,6 +127,8 @@ def _changing(verbs: _Verbs) -> None:
     verb.add_argument("--cancel", action="store_true", help="take the wish back, as far as nothing has been done")
     verb = verbs("renew", _later("change", "renew"), "have all machines of a cluster made anew, a few at a time", "cluster")
     verb.add_argument("name", help="a SwarmCluster")
+    verb = verbs("backup", _later("change", "backup"), "have the raft state of a swarm saved now", "cluster")
+    verb.add_argument("name", help="a SwarmCluster")
     verb = verbs("rotate", _later("change", "rotate"), "have join tokens, the unlock key or the CA of a swarm made anew", "rotation")
     verb.add_argument("name", help="a SwarmCluster")
     verb.add_argument("what", nargs="*", metavar="WHAT", help=f"any of {', '.join(completion.ROTATIONS)}; default: join-tokens")

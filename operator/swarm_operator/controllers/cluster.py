@@ -17,6 +17,7 @@ from swarm_operator.api.images import ImageState, SnapshotState
 from swarm_operator.api.parse import SpecError, parse_cluster, parse_cluster_status
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.validation import validate_cluster
+from swarm_operator.controllers.backup_events import tell_of_backups
 from swarm_operator.controllers.cluster_act import Action, StepFailure, perform_all
 from swarm_operator.controllers.cluster_decision import decided
 from swarm_operator.controllers.cluster_facts import MEMO_SECONDS, MEMO_SECONDS_BLIND, Gathered, Sessions, SlowFacts, remember
@@ -168,6 +169,7 @@ class ClusterController:
         if not resource.deleting:
             _tell_of_retained(former, action)
         _tell_of_images(former, action)
+        tell_of_backups(former, action)
         tell_of_pools(action.objects, action.resource, former, action.status)
         if action.failures:
             memory.slow = None

@@ -29,7 +29,7 @@ from swarm_operator.controllers.cluster_references import machine_references, ne
 from swarm_operator.controllers.cluster_unlock import read_facts
 from swarm_operator.controllers.pools import look_at_tasks, needing_references
 from swarm_operator.domain.cloud import Image, Port, Volume
-from swarm_operator.domain.cluster import images, overlays, preload
+from swarm_operator.domain.cluster import backup, images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_rollout import to_reach
 from swarm_operator.domain.cluster.engine_tls import certificates_due
@@ -193,7 +193,7 @@ class Gatherer:
                 networking=memo.networking,
                 keypair=memo.keypair,
                 volumes=memo.volumes,
-                images=self._images(cloud) if images.unsettled(self._spec, self._status) else memo.images,
+                images=self._images(cloud) if self._images_matter() else memo.images,
                 server_groups=memo.server_groups,
                 compute_usage=memo.compute_usage,
             )
@@ -205,7 +205,7 @@ class Gatherer:
             networking=self._read(lambda: cloud.list_owned_networking(uid, given_addresses(self._spec))),
             keypair=self._read(lambda: cloud.get_keypair(self._spec.ssh.key_name or keypair_name(uid))),
             volumes=self._volumes(cloud) if self._status.swarm_id is not None or declares_volumes(self._spec) else NOT_LOOKED_AT,
-            images=self._images(cloud) if self._status.swarm_id is not None or images.unsettled(self._spec, self._status) else NOT_LOOKED_AT,
+            images=self._images(cloud) if self._status.swarm_id is not None or self._images_matter() else NOT_LOOKED_AT,
             keypairs=_quietly(lambda: cloud.list_owned_keypairs(uid)) if self._status.swarm_id is not None else NOT_LOOKED_AT,
             server_groups=_quietly(lambda: cloud.list_server_groups(uid)),
             compute_usage=_quietly(cloud.get_compute_usage) if usage_matters(self._spec, self._status) else NOT_LOOKED_AT,
@@ -223,6 +223,10 @@ class Gatherer:
         wanted = sum(replicas for _, _, replicas in pools(self._spec))
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         return settled(self._spec, observation, machines) and (len(machines) >= wanted or not declares_volumes(self._spec))
+
+    def _images_matter(self) -> bool:
+        """Whether those that are remembered won't do."""
+        return images.unsettled(self._spec, self._status) or backup.unsettled(self._spec, self._status, self._clock.now())
 
     def _images(self, cloud: Cloud) -> Fact[tuple[Image, ...]]:
         """What needs no image of ours goes on without Glance."""
@@ -274,7 +278,7 @@ class Gatherer:
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
             logins.direct = frozenset(m.uid for m in up)
-        loading = (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines))
+        loading = (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines), *backup.to_reach(self._status, machines))
         # Members without pinned keys (joined by metadata, or status was lost) that something is to be done on.
         needed = list({m.uid: m for m in (*asked, *loading, *to_reach(self._spec, observation, machines, self._clock.now()))}.values())
         if needed and through is not None and through.uid not in {m.uid for m in needed} and through.uid not in logins.host_keys:

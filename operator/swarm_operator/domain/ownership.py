@@ -39,6 +39,8 @@ IMAGE_VERIFIED: Final = "swarmops-verified"
 """Image property: the checksum that the content was found to have."""
 IMAGE_IMPORT: Final = "swarmops-import"
 """Image property: the way of import that Glance was asked for once."""
+IMAGE_BACKUP: Final = "swarmops-backup"
+"""Image property: what a backup of the raft state holds, as JSON. Written before its content is complete, so an active image without it is none."""
 IMAGE_RETAIN: Final = "swarmops-retain"
 """Image property: `true` where the image outlives the cluster."""
 
@@ -181,6 +183,14 @@ def snapshot_part(name: str) -> str:
 def url_part(checksum: str) -> str:
     """The part of an image from the web."""
     return f"url/{checksum}"
+
+
+BACKUP_PART: Final = "backup/"
+
+
+def backup_part(name: str) -> str:
+    """The part of the image that a backup of the raft state is."""
+    return BACKUP_PART + name
 
 
 def image_properties(cluster_uid: str, cluster_name: str, part: str, source: str, *, retain: bool = False) -> dict[str, str]:

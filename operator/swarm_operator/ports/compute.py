@@ -109,6 +109,9 @@ class Cloud(Protocol):
     def upload_image(self, image_id: str, chunks: Iterator[bytes]) -> None:
         """Send the content. What `chunks` raises is raised, and the image stays without content. CONFLICT when it has content, or is receiving it."""
 
+    def download_image(self, image_id: str) -> Iterator[bytes]:
+        """The content, piece by piece. NOT_FOUND where there is none; TRANSIENT where it breaks off."""
+
     def image_import_methods(self) -> frozenset[str]:
         """Ways of import that Glance offers; empty where it has none."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -43,6 +43,18 @@ class SwarmInit:
     force_new_cluster: bool = False
     """Make the swarm that the engine manages anew, with it as the only manager: nodes, services, networks and secrets stay, the other managers cease to be members."""
 
+    def body(self) -> dict[str, Any]:
+        """The request's body."""
+        return {
+            "ListenAddr": self.listen_addr,
+            "AdvertiseAddr": self.advertise_addr,
+            "DataPathPort": self.data_path_port,
+            "DefaultAddrPool": list(self.pools),
+            "SubnetSize": self.subnet_size,
+            "ForceNewCluster": self.force_new_cluster,
+            "Spec": {"Orchestration": {"TaskHistoryRetentionLimit": self.task_history_limit}},  # the engine keeps its defaults for what is absent here
+        }
+
 
 @dataclass(frozen=True)
 class FileToWrite:
@@ -70,6 +82,12 @@ class Host(Protocol):
     def pipe(self, argv: Sequence[str], target: Host, target_argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> None:
         """What `argv` prints here is what `target_argv` reads on another host. Raises TRANSIENT where either ends with a status other than 0, AMBIGUOUS where it did not end in
         time or a connection broke."""
+
+    def read(self, argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> Iterator[bytes]:
+        """What `argv` prints, piece by piece as it comes. Raises TRANSIENT where it ends with a status other than 0, AMBIGUOUS as `pipe`."""
+
+    def feed(self, argv: Sequence[str], pieces: Iterator[bytes], *, sudo: bool = False, timeout: float = 600.0) -> CommandResult:
+        """`run` with a stdin that comes piece by piece. What `pieces` raises is raised, and stdin has then no proper end."""
 
     def write_files(self, files: Sequence[FileToWrite]) -> bool:
         """Write those that differ (atomically, via a temporary file); True if any was written."""

@@ -44,6 +44,7 @@ class ObjectFigures:
     failing: int = 0
     orphans: tuple[tuple[str, int], ...] = ()
     credentials_expire: str | None = None
+    backed_up: str | None = None
 
 
 def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
@@ -59,6 +60,7 @@ def figures_of(body: Mapping[str, Any]) -> ObjectFigures:
         conditions=tuple((str(c.get("type")), str(c.get("status"))) for c in conditions),
         deleting="deletionTimestamp" in (body.get("metadata") or {}),
         credentials_expire=(status.get("credentials") or {}).get("expiresAt"),
+        backed_up=(status.get("backup") or {}).get("lastSuccessfulTime"),
         formed=bool(status.get("swarmID")),
         machines=tuple((role, phase, count) for (role, phase), count in sorted(counts.items())),
         managers=_pair(status.get("managers")),
@@ -192,6 +194,12 @@ def _cluster_families(objects: _Objects, now: datetime) -> Iterator[Metric]:
         if moment is not None:
             expiry.add_metric([key.namespace, key.name], (moment - now).total_seconds())
     yield expiry
+    saved = _gauge("swarmcluster_backup_last_success_timestamp_seconds", "When the last backup of the raft state was complete; no series where there is none.")
+    for key, figures in objects:
+        moment = times.parse(figures.backed_up)
+        if moment is not None:
+            saved.add_metric([key.namespace, key.name], moment.timestamp())
+    yield saved
     yield _each("swarmcluster_managers_desired", "Managers that the spec asks for.", objects, lambda f: f.managers[0])
     yield _each("swarmcluster_managers_ready", "Managers that are ready nodes of the swarm.", objects, lambda f: f.managers[1])
     yield _each("swarmcluster_workers_desired", "Workers that the spec asks for.", objects, lambda f: f.workers[0])

@@ -218,6 +218,14 @@ def test_container_fields(fields: dict[str, Any], field: str, message: str) -> N
             "spec.maintenanceWindows[0].schedule: must have five fields (minute, hour, day of the month, month, day of the week), not '0 0 3 * * *'",
         ),
         (
+            {"backup": {"schedule": "61 3 * * *"}},
+            "spec.backup.schedule: can't be read as a cron schedule: Bad minute in '61 3 * * *'",
+        ),
+        (
+            {"backup": {"schedule": "0 3 * * *", "timeZone": "Berlin"}},
+            "spec.backup.timeZone: must be an IANA time zone such as Europe/Berlin, not 'Berlin'",
+        ),
+        (
             {"maintenanceWindows": [{"schedule": "0 3 * * *", "timeZone": "Berlin"}]},
             "spec.maintenanceWindows[0].timeZone: must be an IANA time zone such as Europe/Berlin, not 'Berlin'",
         ),

@@ -156,6 +156,15 @@ def test_adopt_is_for_services_that_have_none_yet() -> None:
         run("adopt", "web", api=api)
 
 
+def test_backup_asks_for_one_by_a_new_text_each_time() -> None:
+    api = FakeApi()
+    run("backup", "main", api=api)
+    run("backup", "main", api=api)
+    (plural, name, first), (_, _, second) = api.writes
+    assert (plural, name, set(first["spec"]), set(first["spec"]["backup"])) == ("swarmclusters", "main", {"backup"}, {"now"})
+    assert first["spec"]["backup"]["now"] != second["spec"]["backup"]["now"]
+
+
 def test_renew_names_the_time_before_which_machines_were_made() -> None:
     api = FakeApi()
     run("renew", "main", api=api)

@@ -181,3 +181,22 @@ def test_leave(host: SshHost, engine: Any) -> None:
         {"message": "You are attempting to leave the swarm on a node that is participating as a manager."},
     )
     assert failure(lambda: host.swarm_leave(force=False)).kind is ErrorKind.TRANSIENT
+
+
+def test_output_and_input_that_flow(host: SshHost) -> None:
+    assert b"".join(host.read(["sh", "-c", "head -c 3000000 /dev/zero"], sudo=True)) == bytes(3_000_000)
+    result = host.feed(["wc", "-c"], iter([b"x" * 100_000] * 20), sudo=True, timeout=30)
+    assert (result.status, result.stdout.strip()) == (0, "2000000")
+
+
+def test_output_that_flows_from_a_command_that_fails(host: SshHost) -> None:
+    error = failure(lambda: list(host.read(["sh", "-c", "echo some; echo why >&2; exit 3"])))
+    assert error.kind is ErrorKind.TRANSIENT and "status 3: why" in error.message
+
+
+def test_input_whose_source_fails(host: SshHost) -> None:
+    def source() -> Iterator[bytes]:
+        yield b"half"
+        raise ExternalError(ErrorKind.TRANSIENT, "openstack", "broke off")
+
+    assert failure(lambda: host.feed(["cat"], source(), timeout=10)).message == "broke off"

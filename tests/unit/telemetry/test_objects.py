@@ -12,7 +12,7 @@ from swarm_operator.ports.objects import Key
 from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, ObjectStates, figures_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-CLUSTER_BUDGET = 30
+CLUSTER_BUDGET = 31
 CLUSTER_LIMIT = 53
 SERVICE_BUDGET = 15
 

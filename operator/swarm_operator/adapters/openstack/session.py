@@ -124,6 +124,7 @@ class ApiSession:
         headers: Mapping[str, str] | None = None,
         data: Iterator[bytes] | None = None,
         timeout: tuple[float, float] | None = None,
+        stream: bool = False,
     ) -> requests.Response:
         """One request, sent at most once (again only after a 401, with a new token). Answers of 400 and above raise, but for those in `accept`.
 
@@ -148,6 +149,7 @@ class ApiSession:
                         headers=dict(headers or {}),
                         **({"data": data} if data is not None else {}),
                         **({"timeout": timeout} if timeout is not None else {}),
+                        **({"stream": True} if stream else {}),
                         raise_exc=False,
                         connect_retries=0,
                         status_code_retries=0,

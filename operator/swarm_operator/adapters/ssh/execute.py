@@ -5,7 +5,7 @@ from __future__ import annotations
 import selectors
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import paramiko
@@ -31,11 +31,11 @@ def open_channel(transport: paramiko.Transport, timeout: float) -> paramiko.Chan
         raise external(ErrorKind.UNREACHABLE, "ssh", "the connection is gone") from error
 
 
-def _send(channel: paramiko.Channel, stdin: bytes) -> None:
+def _send(channel: paramiko.Channel, stdin: bytes | Iterator[bytes]) -> None:
     """All of stdin, then its end. A command that does not read it to the end has a status that says more than our broken pipe."""
     try:
-        if stdin:
-            channel.sendall(stdin)
+        for piece in (stdin,) if isinstance(stdin, bytes) else stdin:
+            channel.sendall(piece)
         channel.shutdown_write()
     except TimeoutError:
         raise
@@ -44,7 +44,7 @@ def _send(channel: paramiko.Channel, stdin: bytes) -> None:
             raise
 
 
-def run(channel: paramiko.Channel, argv: Sequence[str], stdin: bytes, sudo: bool, timeout: float) -> CommandResult:
+def run(channel: paramiko.Channel, argv: Sequence[str], stdin: bytes | Iterator[bytes], sudo: bool, timeout: float) -> CommandResult:
     """Run and wait. Raises AMBIGUOUS when the command did not end in time or the connection broke in the middle: it may have had its effect.
     Only the first word of the command gets into messages."""
     deadline = time.monotonic() + timeout
@@ -77,6 +77,29 @@ def run(channel: paramiko.Channel, argv: Sequence[str], stdin: bytes, sudo: bool
     if status == -1:  # paramiko: the channel closed without an exit status
         raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: the connection broke while it ran")
     return CommandResult(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def read(channel: paramiko.Channel, argv: Sequence[str], sudo: bool, timeout: float) -> Iterator[bytes]:
+    """stdout of a command, piece by piece. Raises TRANSIENT with what it said where it fails, AMBIGUOUS when it did not end in time."""
+    deadline = time.monotonic() + timeout
+    try:
+        channel.settimeout(60.0)
+        channel.exec_command(command_line(argv, sudo))
+        channel.shutdown_write()
+        while piece := channel.recv(1 << 18):
+            yield piece
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        if not channel.status_event.wait(max(1.0, deadline - time.monotonic())):
+            raise TimeoutError
+        if (status := channel.recv_exit_status()) != 0:
+            raise external(ErrorKind.TRANSIENT, "ssh", f"{argv[0]}: status {status}: {_last_words(channel)}")
+    except TimeoutError as error:
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: did not end in time") from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise external(ErrorKind.AMBIGUOUS, "ssh", f"{argv[0]}: the connection broke while it ran") from error
+    finally:
+        channel.close()
 
 
 def pipe(source: paramiko.Channel, argv: Sequence[str], target: paramiko.Channel, target_argv: Sequence[str], sudo: bool, timeout: float) -> None:

@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import paramiko
@@ -126,6 +126,14 @@ class SshHost:
             raise TypeError("target is no SshHost")
         self._observed("pipe", lambda: execute.pipe(self._channel(), argv, target._channel(), target_argv, sudo, timeout))
 
+    def read(self, argv: Sequence[str], *, sudo: bool = False, timeout: float = 600.0) -> Iterator[bytes]:
+        """See `ports.hosts.Host`."""
+        return execute.read(self._channel(), argv, sudo, timeout)
+
+    def feed(self, argv: Sequence[str], pieces: Iterator[bytes], *, sudo: bool = False, timeout: float = 600.0) -> CommandResult:
+        """See `ports.hosts.Host`."""
+        return self._observed("feed", lambda: execute.run(self._channel(), argv, pieces, sudo, timeout))
+
     def write_files(self, files: Sequence[FileToWrite]) -> bool:
         """See `ports.hosts.Host`; one round trip for all files."""
         if not files:
@@ -147,16 +155,7 @@ class SshHost:
 
     def swarm_init(self, init: SwarmInit) -> str:
         """See `ports.hosts.Host`."""
-        body = {
-            "ListenAddr": init.listen_addr,
-            "AdvertiseAddr": init.advertise_addr,
-            "DataPathPort": init.data_path_port,
-            "DefaultAddrPool": list(init.pools),
-            "SubnetSize": init.subnet_size,
-            "ForceNewCluster": init.force_new_cluster,
-            "Spec": {"Orchestration": {"TaskHistoryRetentionLimit": init.task_history_limit}},  # the engine keeps its defaults for what is absent here
-        }
-        node_id = self._engine("POST", "/swarm/init", body, SWARM_TIMEOUT)
+        node_id = self._engine("POST", "/swarm/init", init.body(), SWARM_TIMEOUT)
         return str(node_id)
 
     def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None, *, drained: bool = False) -> None:

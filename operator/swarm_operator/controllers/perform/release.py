@@ -8,7 +8,9 @@ from typing import Final
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster_act import Action
 from swarm_operator.controllers.cluster_facts import ssh_secret_name, tls_secret_name
+from swarm_operator.controllers.cluster_unlock import unlock_secret_name
 from swarm_operator.controllers.perform.registry import performs
+from swarm_operator.controllers.raft_backup import key_secret_name
 from swarm_operator.controllers.service_inputs import HASH_SECRET
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.ports.objects import Objects, Resource
@@ -53,7 +55,7 @@ def _release(action: Action, step: s.Step) -> None:
 
 def own_secrets(cluster: str) -> tuple[str, ...]:
     """Names of the Secrets that the operator made for a cluster, so far as it needed them."""
-    return ssh_secret_name(cluster), tls_secret_name(cluster), HASH_SECRET.format(cluster=cluster)
+    return ssh_secret_name(cluster), tls_secret_name(cluster), HASH_SECRET.format(cluster=cluster), unlock_secret_name(cluster), key_secret_name(cluster)
 
 
 def _note(action: Action, secret_name: str | None) -> None:

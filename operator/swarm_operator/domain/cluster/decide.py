@@ -87,7 +87,8 @@ def _facts(
         update={
             "autolock": plans.lock.status,
             "authority": plans.authority.status,
-            "recovery": plans.recovery.status,
+            "recovery": plans.restore.noted(plans.recovery.status, now),
+            "backup": plans.backup.status,
             "rollout": plans.rollout.status,
             "orphans": list(orphans.found),
             "snapshots": list(plans.images.snapshots),
@@ -143,6 +144,7 @@ def _verdicts(
         verdicts.verdict(ConditionType.DELETION_BLOCKED, "False", Reason.AS_EXPECTED),
         orphans.verdict,
         plans.images.verdict,
+        plans.backup.verdict,
         spread(spec, observation, membership.keep, plans.groups),
     )
 
@@ -156,7 +158,7 @@ def _with_groups(status: InfrastructureStatus, groups: GroupPlan) -> Infrastruct
 
 def _lost(plans: Plans) -> str | None:
     """Why the swarm does not come back by itself, and what a recovery waits for."""
-    return "; ".join(text for text in (plans.lost, plans.recovery.message) if text) or None
+    return "; ".join(text for text in (plans.lost, plans.recovery.message, "" if plans.restore.backup is not None else plans.restore.message) if text) or None
 
 
 def _failure(plans: Plans) -> Reason | None:
@@ -177,7 +179,7 @@ def _requeue(status: SwarmClusterStatus, plans: Plans, orphans: Orphans, steps: 
         requeue, wakes = JOINING_SECONDS, []
     else:
         requeue, wakes = SILENT_SECONDS if status.swarm_id is not None else BUSY_SECONDS, []
-    wakes += [orphans.wake_in, plans.rollout.wake_in, plans.images.wake_in, plans.recovery.wake_in]
+    wakes += [orphans.wake_in, plans.rollout.wake_in, plans.images.wake_in, plans.recovery.wake_in, plans.restore.wake_in, plans.backup.wake_in]
     return max(JOINING_SECONDS, min([requeue, *(wake for wake in wakes if wake is not None)]))
 
 

@@ -82,6 +82,7 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
         return _plan(spec, observation, _going(status, servers, now), now, tuple(_delete(s) for s in servers if s.task_state != "deleting"))
     asked_for = [n.created_at for n in status.nodes if n.server_id is None] + [s.created_at for s in status.snapshots if s.image_id is None]
     asked_for += [i.created_at for i in status.images if i.image_id is None]
+    asked_for += [status.backup.running.asked_at] if status.backup is not None and status.backup.running is not None else []
     settling = [SETTLE_SECONDS - asked for moment in asked_for if (asked := times.age(moment, now)) is not None and asked < SETTLE_SECONDS]
     if settling:
         # The answer to a POST was lost a moment ago: its server or image may still appear.
@@ -193,6 +194,7 @@ def _plan(
     parts.append(hold)
     parts.append(verdicts.verdict(ConditionType.IMAGES_READY, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.ROLLOUT_HALTED, "False", Reason.DELETING, "being deleted"))
+    parts.append(verdicts.verdict(ConditionType.BACKUP_READY, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.SPREAD_DEGRADED, "False", Reason.DELETING, "being deleted"))
     parts.append(verdicts.verdict(ConditionType.ORPHANS_FOUND, "False", Reason.DELETING, "everything of the cluster's UID goes with it"))
     summed = verdicts.summary(parts, deleting=True, paused=paused, working=True)

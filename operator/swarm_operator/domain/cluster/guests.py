@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from swarm_operator.api.backup import BackupRecord
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.domain.cloud import OwnedNetworking
@@ -13,7 +14,7 @@ from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.managers import founder
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
 from swarm_operator.domain.cluster.preload import joins_drained
-from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, Step, UnlockManager
+from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, RestoreSwarm, Step, UnlockManager
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
 from swarm_operator.domain.quorum import tolerance
@@ -80,9 +81,14 @@ def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[Swar
 
 
 def plan_guests(
-    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, keep: Sequence[Machine], hold: Mapping[str, str] | None = None
+    spec: SwarmClusterSpec,
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    keep: Sequence[Machine],
+    hold: Mapping[str, str] | None = None,
+    restored: BackupRecord | None = None,
 ) -> GuestPlan:
-    """Steps for the kept machines that are up and not members yet. `hold`: by UID, what else a machine waits for (its volumes); its engine is not touched before."""
+    """Steps for the kept machines that are up and not members yet. `restored`: the backup that the first manager is filled from. `hold`: by UID, what else a machine waits for (its volumes); its engine is not touched before."""
     hold = hold or {}
     managers = [m for m in keep if m.id.role == "Manager"]
     steps: list[Step] = []
@@ -98,7 +104,7 @@ def plan_guests(
         if machine.uid in hold:
             messages[machine.uid] = hold[machine.uid]
         elif isinstance(view, Unknown) and is_up(machine):
-            more, message, gone = _manager(spec, status, observation, machine, first)
+            more, message, gone = _manager(spec, status, observation, machine, first if restored is None else _first_up(managers), restored)
             if any(isinstance(step, ConfigureEngine) for step in more) and machine.record is not None and machine.record.node_id is not None:
                 # Engines of members are restarted one after the other.
                 more = [] if restarts else more
@@ -123,6 +129,11 @@ def plan_guests(
     # Of several managers as many may have lost the swarm as leaves no majority; of one, the one.
     all_lost = len(lost) > tolerance(len(managers))
     return GuestPlan(tuple(steps), tuple(joins), manager_addresses(managers), messages, lost[0] if all_lost else None, tuple(unlocks))
+
+
+def _first_up(managers: Sequence[Machine]) -> Machine | None:
+    """The manager that a backup is restored on."""
+    return next((m for m in managers if is_up(m) and not m.being_deleted), None)
 
 
 def manager_addresses(managers: Sequence[Machine]) -> tuple[str, ...]:
@@ -154,7 +165,7 @@ def _guest(machine: Machine, observation: ClusterObservation) -> Guest | str:
 
 
 def _manager(
-    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, first: Machine | None
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, first: Machine | None, restored: BackupRecord | None
 ) -> tuple[list[Step], str, str | None]:
     """While the swarm does not answer: set the engine up, and let the first one make the swarm where there has been none. The third value: why its state is lost."""
     guest = _guest(machine, observation)
@@ -163,6 +174,11 @@ def _manager(
         return [], guest if isinstance(guest, str) else "the server has no address", None
     steps: list[Step] = [*configure(spec, observation, machine, guest, advertise)]
     state = guest.engine.local_state
+    if restored is not None:
+        server = machine.present
+        if first is not machine or server is None or steps:
+            return steps, "waits for the first manager, which is restored" if first is not machine else "the engine is being set up", None
+        return [RestoreSwarm(machine.id, machine.uid, server.id, restored, advertise)], f"it is restored from backup {restored.name}", None
     if state == "inactive":
         if first is not machine:
             was_member = machine.record is not None and machine.record.node_id is not None

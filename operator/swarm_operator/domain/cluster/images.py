@@ -23,7 +23,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation, Machin
 from swarm_operator.domain.cluster.steps import CreateSnapshot, DeleteImage, RetainImage, Step
 from swarm_operator.domain.cluster.url_images import declared, plan_url_images
 from swarm_operator.domain.facts import Fact, Known, Unknown
-from swarm_operator.domain.ownership import IMAGE_RETAIN, IMAGE_SOURCE, part_of_image, snapshot_part, url_part
+from swarm_operator.domain.ownership import BACKUP_PART, IMAGE_RETAIN, IMAGE_SOURCE, part_of_image, snapshot_part, url_part
 
 SNAPSHOT_SECONDS = 3600.0
 """How long Nova may take to save a disk before the attempt is given up and its image deleted."""
@@ -99,7 +99,7 @@ def plan_images(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
 
 def serves_nothing(part: str | None) -> bool:
     """Whether an image is ours and no part that this version knows; None: it is not ours."""
-    return part is not None and _snapshot_of(part) is None and not part.startswith(url_part(""))
+    return part is not None and _snapshot_of(part) is None and not part.startswith((url_part(""), BACKUP_PART))
 
 
 def _snapshot_of(part: str) -> str | None:

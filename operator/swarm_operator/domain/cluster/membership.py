@@ -54,8 +54,10 @@ def select(
     remediation: Remediation,
     rollout: Rollout,
     now: datetime,
+    *,
+    restoring: bool = False,
 ) -> Membership:
-    """Decide for the managers and each pool; machines of pools that are not in the spec go."""
+    """Decide for the managers and each pool; machines of pools that are not in the spec go. `restoring`: the swarm comes back from a backup, so that no manager's disk holds it."""
     nodes = observation.swarm.value.nodes if isinstance(observation.swarm, Known) else ()
     project = max((_held(m, now) for m in table.machines if m.gone and _refused_to_all(m)), default=0.0)
     listed = isinstance(observation.servers, Known)
@@ -66,7 +68,7 @@ def select(
     promote: list[tuple[Machine, MachineId]] = []
     for role, pool, replicas in pools(spec):
         machines = table.of(role, pool)
-        kept = _kept(status, observation, table, role, machines, replicas, remediation, rollout)
+        kept = _kept(status, observation, table, role, machines, replicas, remediation, rollout, restoring)
         taken = {m.id.slot for m in kept}
         free = _free(taken, replicas - len(kept))
         spares: Mapping[int, tuple[Machine, MachineId]] = {}
@@ -128,10 +130,11 @@ def _kept(
     replicas: int,
     remediation: Remediation,
     rollout: Rollout,
+    restoring: bool = False,
 ) -> list[Machine]:
     """At most `replicas` of the present holders: those to be replaced or on their way out never, then healthy before unhealthy and low slots before high ones."""
     wanted = [m for m in machines if m.uid not in rollout.given_up]
-    holders = [m for m in current(wanted) if not _released(status, observation, table, role, m, remediation, rollout)]
+    holders = [m for m in current(wanted) if not _released(status, observation, table, role, m, remediation, rollout, restoring)]
     holders.sort(key=lambda m: (_on_its_way_out(m), _unhealthy(m, remediation), m.id.slot))
     return sorted(holders[:replicas], key=lambda m: m.id)
 
@@ -144,17 +147,26 @@ def _on_its_way_out(machine: Machine) -> bool:
 
 
 def _released(
-    status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, role: Role, machine: Machine, remediation: Remediation, rollout: Rollout
+    status: SwarmClusterStatus,
+    observation: ClusterObservation,
+    table: MachineTable,
+    role: Role,
+    machine: Machine,
+    remediation: Remediation,
+    rollout: Rollout,
+    restoring: bool,
 ) -> bool:
     replaced = (machine.uid in remediation.replace and machine.uid not in rollout.frozen) or machine.uid in rollout.release
     if role == "Manager":
         if not isinstance(machine.server, Known):
             return False
-        if swarm_started(status, table):
+        # Of managers that are restored only the first is made anew at once; the rows of the restored swarm say what the next holders of the other slots are called.
+        anew = restoring and machine.id.slot == min(m.id.slot for m in table.of("Manager"))
+        if swarm_started(status, table) and not anew:
             # `remediation` names no member that the others can't do without. The loss of the only one is the loss of the swarm, which is never settled automatically.
             leaving = machine.being_deleted or (machine.member is not None and NODE_LABEL_LEAVING in machine.member.labels)
             return replaced or (leaving and (out_of_raft(machine, observation) or makes_way(machine, observation)))
-        # Before `swarm init` there is nothing to lose.
+        # Before `swarm init`, and once all managers are lost, there is nothing to lose.
         server = machine.server.value
         return machine.was_created if server is None else machine.being_deleted or remediation_due(machine, remediation)
     return replaced or machine.being_deleted

@@ -35,6 +35,7 @@ def order_steps(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plans
             *plans.volumes.steps,
             *_repairs(plans),
             *plans.images.steps,
+            *plans.backup.steps,
             *plans.preloads.steps,
             *stamps(spec, observation, keep),
         )

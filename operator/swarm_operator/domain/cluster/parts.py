@@ -10,6 +10,7 @@ from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cluster.authority import AuthorityPlan, plan_authority
 from swarm_operator.domain.cluster.autolock import AutolockPlan, plan_autolock
+from swarm_operator.domain.cluster.backup import BackupPlan, plan_backup
 from swarm_operator.domain.cluster.creation import Creation, plan_creation
 from swarm_operator.domain.cluster.floating_ips import address_problem
 from swarm_operator.domain.cluster.guests import GuestPlan, plan_guests
@@ -24,6 +25,7 @@ from swarm_operator.domain.cluster.preload import Preloads, plan_preloads
 from swarm_operator.domain.cluster.promotion import unprepared
 from swarm_operator.domain.cluster.recovery import RecoveryPlan, plan_recovery
 from swarm_operator.domain.cluster.remediation import Remediation, assess
+from swarm_operator.domain.cluster.restore import Restore, assess_restore
 from swarm_operator.domain.cluster.rollout import Rollout, plan_rollout
 from swarm_operator.domain.cluster.server_groups import GroupPlan, plan_groups
 from swarm_operator.domain.cluster.standing import Standing, standings
@@ -57,6 +59,8 @@ class Plans:
     recovery: RecoveryPlan
     addresses: Unknown | None
     """A floating IP of the spec that can't be used; the rest goes on without."""
+    backup: BackupPlan
+    restore: Restore
     lost: str | None
     leaderless: str | None
 
@@ -69,13 +73,28 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
     remediation = assess(spec, status, observation, table, now)
     standing = standings(spec, observation, table.machines, now)
     rollout = plan_rollout(spec, status, observation, table, remediation, standing, now)
-    membership = select(spec, status, observation, table, remediation, rollout, now)
+    restore = assess_restore(spec, status, observation, table, now)
+    restoring = restore.backup is not None
+    membership = select(spec, status, observation, table, remediation, rollout, now, restoring=restoring)
     infrastructure = plan_infrastructure(spec, status, observation)
     volumes = plan_volumes(spec, status, observation, table, membership)
-    guests = plan_guests(spec, status, observation, membership.keep, volumes.hold)
+    guests = plan_guests(spec, status, observation, membership.keep, volumes.hold, restore.backup)
     groups = plan_groups(spec, status, observation, table)
     authority = plan_authority(spec, status, observation, now, complete=_complete(status, membership, "Manager", "Worker"))
     calm = _complete(status, membership, "Manager") and not (authority.steps or authority.holds)
+    change = change_managers(
+        spec,
+        observation,
+        table,
+        membership.keep,
+        _awaited_managers(membership),
+        guests.joins,
+        now,
+        volumes.yielding,
+        unprepared(observation, infrastructure.status, membership.keep),
+    )
+    lock = plan_autolock(spec, status, observation, membership.keep, complete=calm)
+    still = calm and not (change.steps or change.waiting or lock.steps or any(m.uid in remediation.failures for m in membership.keep if m.id.role == "Manager"))
     return Plans(
         observation=observation,
         table=table,
@@ -88,26 +107,18 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         volumes=volumes,
         guests=guests,
         removal=remove_machines(spec, observation, table, membership.remove, remediation, rollout.why, now),
-        change=change_managers(
-            spec,
-            observation,
-            table,
-            membership.keep,
-            _awaited_managers(membership),
-            guests.joins,
-            now,
-            volumes.yielding,
-            unprepared(observation, infrastructure.status, membership.keep),
-        ),
+        change=change,
         groups=groups,
         creation=plan_creation(spec, status, observation, table, membership, infrastructure, groups),
         preloads=plan_preloads(spec, membership.keep),
         authority=authority,
-        lock=plan_autolock(spec, status, observation, membership.keep, complete=calm),
+        lock=lock,
         recovery=plan_recovery(spec, status, observation, membership.keep, now),
         addresses=address_problem(spec, observation),
-        lost=guests.lost or _lost(status, observation, membership),
-        leaderless=_leaderless(spec, status, observation),
+        backup=plan_backup(spec, status, observation, membership.keep, now, calm=still),
+        restore=restore,
+        lost=None if restoring else guests.lost or _lost(status, observation, membership),
+        leaderless=None if restoring else _leaderless(spec, status, observation),
     )
 
 

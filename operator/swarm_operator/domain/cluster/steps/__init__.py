@@ -6,6 +6,7 @@ Lanes: when a step fails, the later steps of its lane are not tried in this reco
 
 from __future__ import annotations
 
+from swarm_operator.domain.cluster.steps.backup import BeginBackup, RestoreSwarm, RunBackup
 from swarm_operator.domain.cluster.steps.base import GuestStep, Step, SwarmStep
 from swarm_operator.domain.cluster.steps.engines import DrainForEngine, EngineStep, ReloadEngine, RestartEngine
 from swarm_operator.domain.cluster.steps.guests import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, PreloadImages, RecoverSwarm
@@ -88,6 +89,7 @@ __all__ = [
     "AdoptPort",
     "AdoptSecrets",
     "AttachVolume",
+    "BeginBackup",
     "ClearJoinMetadata",
     "ConfigureEngine",
     "CreateImage",
@@ -147,10 +149,12 @@ __all__ = [
     "RemoveRule",
     "Repair",
     "RestartEngine",
+    "RestoreSwarm",
     "RetainImage",
     "RotateAuthority",
     "RotateToken",
     "RotateUnlockKey",
+    "RunBackup",
     "SetAutolock",
     "SetNode",
     "SetUpVolume",
