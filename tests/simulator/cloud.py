@@ -33,7 +33,7 @@ from swarm_operator.domain.cloud import (
 )
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import CLUSTER_UID, is_own_keypair, part_of, server_group_prefix
-from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, SERVER_GROUP, SERVER_GROUP_MEMBERS, Usage
+from swarm_operator.domain.quota import CORES, FLOATING_IP, GIGABYTES, PORT, SERVER_GROUP, SERVER_GROUP_MEMBERS, Usage
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -85,6 +85,11 @@ def port_id(server: SimServer) -> str:
     return server.request.port_id or f"port-{server.id}"
 
 
+def port_ids(server: SimServer) -> tuple[str, ...]:
+    """All that it was made with."""
+    return (*((server.request.port_id,) if server.request.port_id is not None else ()), *server.request.further_port_ids)
+
+
 @dataclass(kw_only=True)
 class SimCloud(SimImages):
     world: World
@@ -96,6 +101,12 @@ class SimCloud(SimImages):
     floating_ips: dict[str, FloatingIP] = field(default_factory=dict)
     ports: dict[str, Port] = field(default_factory=dict)
     """Those that were made apart from a server."""
+    asked_ports: dict[str, PortRequest] = field(default_factory=dict)
+    """By id, how they were asked for."""
+    trunks: dict[str, str] = field(default_factory=dict)
+    """Descriptions by id."""
+    has_trunks: bool = True
+    port_limit: int | None = None
     keypairs: dict[str, KeyPair] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     """All of them carry the cluster's UID."""
@@ -146,9 +157,8 @@ class SimCloud(SimImages):
                 else:
                     self.volumes[volume.id] = replace(volume, status="available", attached_to=())
             made = server.request.port_id in self.ports
-            if made:
-                assert server.request.port_id is not None
-                self.ports[server.request.port_id] = replace(self.ports[server.request.port_id], device_id="", device_owner="")
+            for port in port_ids(server):
+                self.ports[port] = replace(self.ports[port], device_id="", device_owner="")
             for fip in [f for f in self.floating_ips.values() if f.port_id == port_id(server) and not made]:
                 self.floating_ips[fip.id] = replace(fip, port_id=None)
 
@@ -194,11 +204,16 @@ class SimCloud(SimImages):
             task_state=self.task_state(server),
             image_id=server.request.image_id,
             fault=server.fail_with if status == "ERROR" else None,
-            fixed=(server.address,) if status in ("ACTIVE", "SHUTOFF") else (),
+            fixed=self._fixed(server) if status in ("ACTIVE", "SHUTOFF") else (),
             floating=floating,
             availability_zone=server.request.availability_zone,
             host_id=server.host if server.host and self.placed(server) else None,
         )
+
+    def _fixed(self, server: SimServer) -> tuple[str, ...]:
+        """Nova gives them by network, in no order that means anything: here the first port's are the last."""
+        further = [a for port in reversed(server.request.further_port_ids) for a in self.ports[port].fixed_ips]
+        return (*further, *(self.ports[server.request.port_id].fixed_ips if server.request.port_id in self.ports else (server.address,)))
 
     def placed(self, server: SimServer) -> bool:
         return self.world.clock.monotonic() - server.started >= PLACED_SECONDS
@@ -230,13 +245,15 @@ class SimCloud(SimImages):
         assert request.image_id in self.images or not request.image_id.startswith("image-"), "no such image"
         assert request.image_id not in self.images or self.images[request.image_id].status == "active"
         port = self.ports.get(request.port_id) if request.port_id is not None else None
-        if request.port_id is not None and (port is None or port.device_id):
-            raise ExternalError(ErrorKind.CONFLICT if port else ErrorKind.INVALID, "openstack", "port not found or in use")
+        asked = (*((request.port_id,) if request.port_id is not None else ()), *request.further_port_ids)
+        for one in asked:
+            if one not in self.ports or self.ports[one].device_id:
+                raise ExternalError(ErrorKind.CONFLICT if one in self.ports else ErrorKind.INVALID, "openstack", "port not found or in use")
         assert request.server_group_id is None or request.server_group_id in self.server_groups
         host = self._schedule(request)
         server_id = self._id("server")
-        if port is not None:
-            self.ports[port.id] = replace(port, device_id=server_id, device_owner="compute:nova")
+        for one in asked:
+            self.ports[one] = replace(self.ports[one], device_id=server_id, device_owner="compute:nova")
         if request.root_volume is not None and request.root_volume.volume_id is not None:
             root = self.volumes[request.root_volume.volume_id]
             assert root.status == "available", root
@@ -350,7 +367,7 @@ class SimCloud(SimImages):
         self.server_groups.pop(group_id, None)
 
     def get_network_usage(self) -> dict[str, Usage]:
-        return {FLOATING_IP: Usage(len(self.floating_ips), self.floating_limit)}
+        return {FLOATING_IP: Usage(len(self.floating_ips), self.floating_limit), PORT: Usage(len(self.ports), self.port_limit)}
 
     def list_owned_volumes(self, cluster_uid: str) -> tuple[Volume, ...]:
         return tuple(self.volumes.values())
@@ -500,11 +517,48 @@ class SimCloud(SimImages):
         self.floating_ips.pop(floating_ip_id, None)
 
     def create_port(self, request: PortRequest) -> str:
-        assert request.network_id in self.networks and set(request.security_group_ids) <= self.groups.keys()
+        assert request.network_id in self.networks
+        assert all(g in self.groups or g.startswith("security group:") for g in request.security_group_ids)
         assert request.subnet_id is None or self.subnets[request.subnet_id].network_id == request.network_id
+        assert request.secured is not False or not (request.security_group_ids or request.address_pairs), "Neutron refuses it"
+        wanted = request.fixed_ips or ((None, None),)
+        addresses = tuple(address or f"10.30.0.{next(self._addresses)}" for _, address in wanted)
+        if any(set(addresses) & set(p.fixed_ips) for p in self.ports.values() if p.network_id == request.network_id):
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", f"IP address already allocated: {addresses}")
+        if self.port_limit is not None and len(self.ports) >= self.port_limit:
+            raise ExternalError(ErrorKind.QUOTA, "openstack", "quota exceeded for resources: ['port']")
         made = self._id("port")
-        self.ports[made] = Port(made, request.network_id, "", "", (f"10.30.0.{next(self._addresses)}",), request.description, request.security_group_ids)
+        self.asked_ports[made] = request
+        self.ports[made] = Port(
+            made, request.network_id, "", "", addresses, request.description, request.security_group_ids, secured=request.secured is not False
+        )
         return made
+
+    def set_port_tags(self, port_id: str, tags: Sequence[str]) -> None:
+        self.writes += 1
+        self.ports[port_id] = replace(self.ports[port_id], tags=tuple(tags))
+
+    def create_trunk(self, name: str, description: str, port_id: str) -> str:
+        if not self.has_trunks:
+            raise ExternalError(ErrorKind.NOT_FOUND, "openstack", "The resource could not be found.")
+        port = self.ports[port_id]
+        if port.trunk_id is not None or port.device_id:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", f"port {port_id} is in use")
+        made = self._id("trunk")
+        self.trunks[made] = description
+        self.ports[port_id] = replace(port, trunk_id=made)
+        return made
+
+    def delete_trunk(self, trunk_id: str, cluster_uid: str) -> None:
+        self.writes += 1
+        if trunk_id not in self.trunks:
+            return
+        if part_of(self.trunks[trunk_id], cluster_uid) is None:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", "trunk of somebody else")
+        del self.trunks[trunk_id]
+        for port in [p for p in self.ports.values() if p.trunk_id == trunk_id]:
+            assert port.device_id not in self.servers, "a trunk in use was deleted"
+            self.ports[port.id] = replace(port, trunk_id=None)
 
     def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
         self.writes += 1
@@ -517,6 +571,8 @@ class SimCloud(SimImages):
 
     def delete_port(self, port_id: str) -> None:
         self.writes += 1
+        if port_id in self.ports and self.ports[port_id].trunk_id is not None:
+            raise ExternalError(ErrorKind.CONFLICT, "openstack", f"port {port_id} is the parent of a trunk")
         port = self.ports.pop(port_id, None)
         assert port is None or port.device_id not in self.servers, "a port in use was deleted"
         for fip in [f for f in self.floating_ips.values() if f.port_id == port_id]:
@@ -557,6 +613,7 @@ class SimCloud(SimImages):
             self.floating_ips,
             self.keypairs,
             self.ports,
+            self.trunks,
             self.volumes,
             self.images,
             self.server_groups,

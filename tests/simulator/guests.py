@@ -371,12 +371,14 @@ class SimHost:
             return self._force_new_cluster()
         if self._guest.swarm is not None:
             raise ExternalError(ErrorKind.CONFLICT, "docker", "already part of a swarm")
+        assert init.advertise_addr == self._guest.server.address, "the swarm is on another network"
         swarm = SimSwarm(f"swarm{self._world.swarms_made}")
         self._world.swarms_made += 1
         swarm.add(self._guest, "manager")
         return self._guest.node_id
 
     def swarm_join(self, remote_addrs: Sequence[str], token: str, advertise_addr: str | None = None, *, drained: bool = False) -> None:
+        assert advertise_addr in (None, self._guest.server.address), "it advertises an address of another network"
         self._world.join(self._guest, list(remote_addrs), token, drained=drained)
 
     def _force_new_cluster(self) -> str:

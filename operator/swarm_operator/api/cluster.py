@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -15,6 +15,7 @@ from swarm_operator.api.images import SnapshotSpec
 from swarm_operator.api.lifecycle import HealthCheckSpec, RecoverySpec, RemediationSpec
 from swarm_operator.api.machine import MachineOverrides, MachineSpec, SshSpec
 from swarm_operator.api.network import NetworkSpec, SecurityGroupsSpec
+from swarm_operator.api.ports import ports_rule
 from swarm_operator.api.rollout import MaintenanceWindow, RolloutSpec
 from swarm_operator.api.swarm import SwarmSpec
 
@@ -53,6 +54,8 @@ class AdoptSpec(ApiModel):
 class ManagersSpec(ApiModel):
     """The managers."""
 
+    model_config = ConfigDict(json_schema_extra=schema_extra(ports_rule("self.replicas")))
+
     replicas: Literal[1, 3, 5, 7] = Field(
         default=1,
         description="Number of managers: 1, 3, 5 or 7. With three or more the swarm survives the loss of one, two or three of them, and a lost one is replaced.",
@@ -78,6 +81,9 @@ class PoolName(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=24, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
         description="Name of the pool; part of server names."
     )
+
+
+POOL_PORTS_RULE: Final = ports_rule("(has(self.autoscaling) ? self.autoscaling.maxReplicas : self.replicas)")
 
 
 class PoolSettings(ApiModel):
@@ -107,7 +113,9 @@ class WorkerPool(PoolSettings, PoolName):
     """A group of equal workers."""
 
     model_config = ConfigDict(
-        json_schema_extra=schema_extra(cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name"))
+        json_schema_extra=schema_extra(
+            cel("self.name != 'manager'", "`name` must not be `manager`: servers of managers are named so", fieldPath=".name"), POOL_PORTS_RULE
+        )
     )
 
 

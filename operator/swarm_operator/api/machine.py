@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.placement import FALLBACK_RULE, ZONE_LIST, ServerGroupSpec, Zone
+from swarm_operator.api.ports import COMMON_PORTS_RULE, PORTS, Ports
 from swarm_operator.api.storage import RootVolumeSpec, Volumes
 from swarm_operator.api.user_data import MachineOs, UserDataSpec
 
@@ -44,7 +45,7 @@ class SshSpec(ApiModel):
 class MachineSpec(ApiModel):
     """What a server is made of."""
 
-    model_config = ConfigDict(json_schema_extra=schema_extra(FALLBACK_RULE))
+    model_config = ConfigDict(json_schema_extra=schema_extra(FALLBACK_RULE, COMMON_PORTS_RULE))
 
     flavor: ResourceRef = Field(description="Flavor.")
     fallback_flavors: list[ResourceRef] = Field(
@@ -73,6 +74,11 @@ class MachineSpec(ApiModel):
     )
     root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
     volumes: Volumes = Field(default_factory=list, description="Data volumes, one of each per machine slot.")
+    ports: Ports = Field(
+        default_factory=list,
+        description="Ports of each machine: the first is the swarm's, further ones are on other networks. One port on spec.network when empty.",
+        json_schema_extra=PORTS,
+    )
     preload_images: list[DockerImage] = Field(
         default_factory=list,
         max_length=16,
@@ -108,6 +114,9 @@ class MachineOverrides(ApiModel):
     server_group: ServerGroupSpec | None = Field(default=None, description="Server group.")
     root_volume: RootVolumeSpec | None = Field(default=None, description="Boot from a Cinder volume instead of the flavor's disk.")
     volumes: Volumes | None = Field(default=None, description="Data volumes instead of those of spec.machine; an empty list: none.")
+    ports: Ports | None = Field(
+        default=None, description="Ports instead of those of spec.machine; an empty list: one on spec.network.", json_schema_extra=PORTS
+    )
     preload_images: list[DockerImage] | None = Field(
         default=None, max_length=16, description="Docker images that each machine holds before it takes tasks: copied from a node that has them, else pulled."
     )
@@ -135,6 +144,7 @@ class MachineOverrides(ApiModel):
                 "server_group",
                 "root_volume",
                 "volumes",
+                "ports",
             )
             if (value := getattr(self, name)) is not None
         }

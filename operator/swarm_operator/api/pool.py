@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectName, cel, schema_extra
-from swarm_operator.api.cluster import PoolSettings
+from swarm_operator.api.cluster import POOL_PORTS_RULE, PoolSettings
 from swarm_operator.api.conditions import Condition
 
 
@@ -28,7 +28,7 @@ class SwarmWorkerPoolSpec(PoolSettings, PoolOwner):
 
     model_config = ConfigDict(
         json_schema_extra=schema_extra(
-            cel("self.clusterRef.name == oldSelf.clusterRef.name", "`clusterRef.name` must not change", fieldPath=".clusterRef.name")
+            cel("self.clusterRef.name == oldSelf.clusterRef.name", "`clusterRef.name` must not change", fieldPath=".clusterRef.name"), POOL_PORTS_RULE
         )
     )
 

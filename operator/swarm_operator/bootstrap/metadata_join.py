@@ -14,6 +14,8 @@ META_MANAGER: Final = "swarm_manager"
 """Server metadata key: manager addresses, host:port, comma separated."""
 META_TOKEN: Final = "swarm_token"  # noqa: S105 the name of a key, no secret
 """Server metadata key: the worker join token."""
+META_ADVERTISE: Final = "swarm_advertise"
+"""Server metadata key: the address to advertise, where the host has several."""
 
 SCRIPT_PATH: Final = "/usr/local/lib/swarmops/join.py"
 LOG_PATH: Final = "/var/log/swarmops-join.log"
@@ -42,7 +44,11 @@ WantedBy=multi-user.target
 
 def join_script(machine_uid: str, metadata_url: str = METADATA_URL) -> str:
     """The script's text for one machine. It waits until the engine carries the machine's label: a node that joined without it could not be told whose it is."""
-    return _SCRIPT.replace("@URL@", metadata_url).replace("@MACHINE@", machine_uid).replace("@MANAGER@", META_MANAGER).replace("@TOKEN@", META_TOKEN)
+    words = {"URL": metadata_url, "MACHINE": machine_uid, "MANAGER": META_MANAGER, "TOKEN": META_TOKEN, "ADVERTISE": META_ADVERTISE}
+    text = _SCRIPT
+    for name, value in words.items():
+        text = text.replace(f"@{name}@", value)
+    return text
 
 
 _SCRIPT: Final = r'''#!/usr/bin/env python3
@@ -110,7 +116,10 @@ def attempt():
         log("metadata names no manager and token yet")
         return False
     log("joining through " + ", ".join(managers))
-    engine("POST", "/swarm/join", {"ListenAddr": "0.0.0.0:2377", "RemoteAddrs": managers, "JoinToken": token}, timeout=60)
+    request = {"ListenAddr": "0.0.0.0:2377", "RemoteAddrs": managers, "JoinToken": token}
+    if meta.get("@ADVERTISE@"):
+        request["AdvertiseAddr"] = meta["@ADVERTISE@"]
+    engine("POST", "/swarm/join", request, timeout=60)
     return False  # the next look at the state decides
 
 

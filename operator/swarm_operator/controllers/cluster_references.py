@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from swarm_operator.api.base import ResourceRef
 from swarm_operator.api.cluster import SwarmClusterSpec
+from swarm_operator.api.ports import PortSpec
 from swarm_operator.domain.cluster.floating_ips import settings_of
 from swarm_operator.domain.cluster.machines import machine_spec, pools
-from swarm_operator.domain.cluster.observation import MachineReferences, NetworkReferences
+from swarm_operator.domain.cluster.observation import MachineReferences, NetworkReferences, PortReferences
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.ports.compute import Cloud
 
@@ -37,4 +38,14 @@ def machine_references(cloud: Cloud, spec: SwarmClusterSpec, pool: str) -> Machi
     group = cloud.resolve("server group", named) if named is not None else None
     image = "" if machine.image.own else cloud.resolve("image", machine.image)
     others = tuple(cloud.resolve("flavor", flavor) for flavor in machine.fallback_flavors)
-    return MachineReferences(cloud.resolve("flavor", machine.flavor), image, group, others)
+    ports = tuple(_port_references(cloud, port) for port in machine.ports)
+    return MachineReferences(cloud.resolve("flavor", machine.flavor), image, group, others, ports)
+
+
+def _port_references(cloud: Cloud, port: PortSpec) -> PortReferences:
+    groups = port.security_groups
+    return PortReferences(
+        cloud.resolve("network", port.network) if port.network is not None else None,
+        tuple(cloud.resolve("subnet", address.subnet) if address.subnet is not None else None for address in port.fixed_ips),
+        tuple(cloud.resolve("security group", group) for group in groups) if groups is not None else None,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class ServerRequest:
     server_group_id: str | None = None
     port_id: str | None = None
     """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's, and Nova leaves it when the server goes."""
+    further_port_ids: tuple[str, ...] = ()
+    """Ports made before, beside `port_id`: further interfaces, in this order."""
     root_volume: RootVolume | None = None
 
 
@@ -61,17 +63,29 @@ class Port:
     fixed_ips: tuple[str, ...]
     description: str = ""
     security_group_ids: tuple[str, ...] = ()
+    secured: bool = True
+    """Port security is on: without it no security group can be on the port."""
+    tags: tuple[str, ...] = ()
+    trunk_id: str | None = None
+    """Of the trunk that it is the parent of."""
 
 
 @dataclass(frozen=True)
 class PortRequest:
-    """A port to create. `subnet_id` None: Neutron takes an address from any subnet of the network."""
+    """A port to create. `subnet_id` None: Neutron takes an address from any subnet of the network, or what `fixed_ips` (subnet's id, address; one may be None) say.
+    `secured` None: as the network says. `address_pairs`: (address or network, MAC address or None). `extra`: further fields, those above go before."""
 
     name: str
     description: str
     network_id: str
     subnet_id: str | None
     security_group_ids: tuple[str, ...]
+    fixed_ips: tuple[tuple[str | None, str | None], ...] = ()
+    secured: bool | None = None
+    vnic_type: str | None = None
+    address_pairs: tuple[tuple[str, str | None], ...] = ()
+    profile: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

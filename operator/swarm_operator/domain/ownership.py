@@ -28,6 +28,8 @@ SWARM_STARTED: Final = "swarmops-swarm"
 JOIN_MANAGER: Final = "swarm_manager"
 JOIN_TOKEN: Final = "swarm_token"  # noqa: S105 - a key, not a token
 """Server metadata keys that the guest's join script reads (join=Metadata)."""
+JOIN_ADVERTISE: Final = "swarm_advertise"
+"""Likewise: the address that the node makes itself known by; only where the machine has several."""
 
 IMAGE_PART: Final = "swarmops-image"
 """Image property: which part of the cluster the image is (`snapshot/<name>`, `url/<checksum>`)."""
@@ -165,9 +167,27 @@ PORT_PART: Final = "port/"
 FLOATING_IP_PART: Final = "fip/"
 
 
-def port_part(slot_uid: str) -> str:
-    """The part of a port that the machines of a slot boot on, one after the other."""
-    return PORT_PART + slot_uid
+NIC_PART: Final = "nic/"
+
+
+def port_part(slot_uid: str, options: str = "") -> str:
+    """The part of the swarm's port, which the machines of a slot boot on, one after the other. `options`: a digest of how it was asked for; "" for the default."""
+    return f"{PORT_PART}{slot_uid}" + (f"/{options}" if options else "")
+
+
+def nic_part(slot_uid: str, name: str, options: str) -> str:
+    """The part of a further port of a slot."""
+    return f"{NIC_PART}{slot_uid}/{name}" + (f"/{options}" if options else "")
+
+
+def slot_of_port(part: str | None) -> str | None:
+    """The slot's UID in the part of a port; None where it is no such part."""
+    head, _, rest = (part or "").partition("/")
+    return rest.partition("/")[0] or None if f"{head}/" in (PORT_PART, NIC_PART) else None
+
+
+TRUNK_PART: Final = "trunk"
+"""The part of a trunk: whose it is says its parent port."""
 
 
 def floating_ip_part(slot_uid: str) -> str:

@@ -157,7 +157,16 @@ class Cloud(Protocol):
     def create_security_rule(self, group_id: str, rule: SecurityRule) -> str: ...
     def delete_security_rule(self, rule_id: str) -> None: ...
     def create_port(self, request: PortRequest) -> str:
-        """A port with one fixed address; the id."""
+        """A port; the id. Tags can't be given with it everywhere, and are set apart."""
+
+    def set_port_tags(self, port_id: str, tags: Sequence[str]) -> None:
+        """Replace all tags of a port."""
+
+    def create_trunk(self, name: str, description: str, port_id: str) -> str:
+        """A trunk without subports; the id. CONFLICT where the port is in use, or in a trunk already."""
+
+    def delete_trunk(self, trunk_id: str, cluster_uid: str) -> None:
+        """Already gone is no error. CONFLICT where its description does not name the cluster: it is somebody else's."""
 
     def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
         """Replace the security groups of a port."""

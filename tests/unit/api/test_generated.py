@@ -209,7 +209,9 @@ def test_full_example_of_the_corpus_leaves_no_field_out() -> None:
     for kind in crd.KINDS:
         specs = [m["spec"] for m in manifests if m["kind"] == kind.kind]
         missing = [
-            path for path, schema in nodes(loaded(kind)["properties"]["spec"]) if "properties" not in schema and not any(present(s, path) for s in specs)
+            path  # an address of the common machine is refused, see the corpus of what is
+            for path, schema in nodes(loaded(kind)["properties"]["spec"])
+            if "properties" not in schema and not any(present(s, path) for s in specs) and path != ".machine.ports[].fixedIPs[].ipAddress"
         ]
         # One reference is as good as another: its ways occur somewhere, not everywhere.
         assert [path for path in missing if not re.search(r"\.(id|name|filter\.tags(\[\])?|fromSnapshotOf\.snapshot|url\..*|secretRef\..*)$", path)] == []

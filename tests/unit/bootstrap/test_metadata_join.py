@@ -28,6 +28,7 @@ class Stage:
         self.joins: list[dict[str, Any]] = []
         self.refusals = 0
         self.asked = 0
+        self.more: dict[str, str] = {}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,7 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(200, {"Swarm": {"LocalNodeState": stage.state}, "Labels": stage.labels})
         else:
             self.reply(200, {"meta": stage.meta})
-            stage.meta = {"swarm_manager": "10.0.0.1:2377, 10.0.0.2:2377", "swarm_token": TOKEN}
+            stage.meta = {"swarm_manager": "10.0.0.1:2377, 10.0.0.2:2377", "swarm_token": TOKEN, **stage.more}
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -69,8 +70,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.timeout(60)
-def test_waits_for_label_and_metadata_retries_and_joins_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"swarm_advertise": "10.20.0.9"}], ids=["one-address", "several-addresses"])
+def test_waits_for_label_and_metadata_retries_and_joins_once(tmp_path: Path, more: dict[str, str]) -> None:
     stage = Stage()
+    stage.more = more
     stage.refusals = 1
     handler = type("Bound", (Handler,), {"stage": stage})
     path = tmp_path / "docker.sock"
@@ -90,7 +93,8 @@ def test_waits_for_label_and_metadata_retries_and_joins_once(tmp_path: Path) -> 
         engine.shutdown()
         metadata.shutdown()
     assert (first.returncode, again.returncode) == (0, 0), first.stdout + first.stderr
-    assert stage.joins == [{"ListenAddr": "0.0.0.0:2377", "RemoteAddrs": ["10.0.0.1:2377", "10.0.0.2:2377"], "JoinToken": TOKEN}]
+    asked = {"ListenAddr": "0.0.0.0:2377", "RemoteAddrs": ["10.0.0.1:2377", "10.0.0.2:2377"], "JoinToken": TOKEN}
+    assert stage.joins == [asked | ({"AdvertiseAddr": "10.20.0.9"} if more else {})]
     assert "label" in first.stdout
     assert "no manager and token yet" in first.stdout
     assert "503" in first.stdout

@@ -36,6 +36,8 @@ def test_the_hash_of_a_plain_machine_never_changes() -> None:
         ({"machine": {**MACHINE, "configDrive": True}}, ("configDrive",)),
         ({"machine": {**MACHINE, "serverGroup": {"policy": "AntiAffinity"}}}, ("serverGroup",)),
         ({"workerPools": [{"name": "web", "machine": {"configDrive": True}}]}, ("configDrive",)),
+        ({"machine": {**MACHINE, "ports": [{"name": "main", "vnicType": "direct"}]}}, ("ports",)),
+        ({"machine": {**MACHINE, "ports": [{"name": "main"}, {"name": "san"}]}}, ("ports",)),
         ({"engine": {"dataRoot": "/data"}}, ("engine.data_root",)),
         ({"engine": {"storageDriver": "vfs"}}, ("engine.storage_driver",)),
         ({"ssh": {"authorizedKeys": ["ssh-ed25519 AAAAAAAAAAA"]}}, ("ssh.authorizedKeys",)),
@@ -59,6 +61,7 @@ def test_flavor_and_image_count_by_id(references: MachineReferences, part: str) 
     "changes",
     [
         {"machine": {**MACHINE, "metadata": {"team": "a"}}},
+        {"machine": {**MACHINE, "ports": [{"name": "any", "tags": ["a"]}]}},
         {"workerPools": [{"name": "web", "replicas": 7, "nodeLabels": {"a": "b"}}]},
         {"managers": {"replicas": 3}},
         {"drainTimeoutSeconds": 5},

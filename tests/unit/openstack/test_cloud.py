@@ -77,6 +77,72 @@ def test_a_server_on_a_port_of_ours_names_the_port_only(fake: Any, cloud: OpenSt
     assert "security_groups" not in server.body["server"]
 
 
+def test_options_of_a_port_are_those_of_the_networking_api(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NEUTRON}/ports", Answer(201, {"port": {"id": "p"}}))
+    fake.on("POST", f"{NOVA}/servers", Answer(202, {"server": {"id": "new"}}))
+    cloud.create_port(
+        PortRequest(
+            *("x", "ours", "net", "sub", ()),
+            fixed_ips=(("san", "192.0.2.9"), (None, "192.0.2.10"), ("san", None)),
+            secured=False,
+            vnic_type="direct",
+            address_pairs=(("192.0.2.200", None), ("192.0.2.0/24", "fa:16:3e:00:00:01")),
+            profile={"trusted": True},
+            extra={"qos_policy_id": "gold", "description": "never"},
+        )
+    )
+    (port,) = fake.asked("POST", f"{NEUTRON}/ports")
+    assert port.body["port"] == {
+        "name": "x",
+        "description": "ours",
+        "network_id": "net",
+        "security_groups": [],
+        "fixed_ips": [{"subnet_id": "san", "ip_address": "192.0.2.9"}, {"ip_address": "192.0.2.10"}, {"subnet_id": "san"}],
+        "port_security_enabled": False,
+        "binding:vnic_type": "direct",
+        "allowed_address_pairs": [{"ip_address": "192.0.2.200"}, {"ip_address": "192.0.2.0/24", "mac_address": "fa:16:3e:00:00:01"}],
+        "binding:profile": {"trusted": True},
+        "qos_policy_id": "gold",
+    }
+    cloud.create_server(ServerRequest("x", "flavor", "image", "net", "key", ("g1",), {}, "", port_id="p", further_port_ids=("q", "r")))
+    (server,) = fake.asked("POST", f"{NOVA}/servers")
+    assert server.body["server"]["networks"] == [{"port": "p"}, {"port": "q"}, {"port": "r"}]
+
+
+def test_tags_and_trunks_of_ports(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("PUT", f"{NEUTRON}/ports/p/tags", Answer(200, {"tags": ["a"]}))
+    fake.on("POST", f"{NEUTRON}/trunks", Answer(201, {"trunk": {"id": "t"}}))
+    cloud.set_port_tags("p", ("a",))
+    assert fake.asked("PUT", f"{NEUTRON}/ports/p/tags")[0].body == {"tags": ["a"]}
+    ours = description("c", "demo", "trunk")
+    assert cloud.create_trunk("x", ours, "p") == "t"
+    assert fake.asked("POST", f"{NEUTRON}/trunks")[0].body == {"trunk": {"name": "x", "description": ours, "port_id": "p", "sub_ports": []}}
+    parent = {
+        "id": "p",
+        "network_id": "n",
+        "fixed_ips": [],
+        "description": ours,
+        "tags": ["a"],
+        "port_security_enabled": False,
+        "trunk_details": {"trunk_id": "t"},
+    }
+    neutron(fake, ports=[parent])
+    (port,) = cloud.list_owned_networking("c").ports
+    assert (port.tags, port.trunk_id, port.secured) == (("a",), "t", False)
+    fake.on("DELETE", f"{NEUTRON}/trunks/t", Answer(204, {}))
+    fake.on(
+        "GET",
+        f"{NEUTRON}/trunks/t",
+        [Answer(404, {}), Answer(200, {"trunk": {"id": "t", "description": "theirs"}}), Answer(200, {"trunk": {"id": "t", "description": ours}})],
+    )
+    cloud.delete_trunk("t", "c")
+    with pytest.raises(ExternalError, match="made by somebody else"):
+        cloud.delete_trunk("t", "c")
+    assert fake.asked("DELETE", f"{NEUTRON}/trunks/t") == []
+    cloud.delete_trunk("t", "c")
+    assert len(fake.asked("DELETE", f"{NEUTRON}/trunks/t")) == 1
+
+
 def test_server_groups_are_read_to_the_end_and_told_apart_by_name(fake: Any, cloud: OpenStackCloud) -> None:
     """Nova gives no link to a next page, and may give less than was asked for."""
     everything = [

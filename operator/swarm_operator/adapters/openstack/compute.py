@@ -47,7 +47,10 @@ class ComputeCalls:
             "name": request.name,
             "flavorRef": request.flavor_id,
             "imageRef": request.image_id,
-            "networks": [{"uuid": request.network_id} if request.port_id is None else {"port": request.port_id}],
+            "networks": [
+                {"uuid": request.network_id} if request.port_id is None else {"port": request.port_id},
+                *({"port": p} for p in request.further_port_ids),
+            ],
             "key_name": request.key_name,
             "security_groups": [{"name": group} for group in request.security_groups],  # Nova takes an id here as well as a name
             "metadata": request.metadata,

@@ -6,7 +6,20 @@ import ipaddress
 from typing import Any, Final
 
 from swarm_operator.adapters.openstack.errors import stable
-from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, SecurityRule, Server, ServerGroup, Subnet, Volume
+from swarm_operator.domain.cloud import (
+    FloatingIP,
+    KeyPair,
+    Network,
+    Port,
+    PortRequest,
+    Router,
+    SecurityGroup,
+    SecurityRule,
+    Server,
+    ServerGroup,
+    Subnet,
+    Volume,
+)
 
 Json = dict[str, Any]
 
@@ -103,7 +116,30 @@ def port(item: Json) -> Port:
         fixed_ips=tuple(address["ip_address"] for address in item.get("fixed_ips") or ()),
         description=item.get("description") or "",
         security_group_ids=tuple(item.get("security_groups") or ()),
+        secured=bool(item.get("port_security_enabled", True)),
+        tags=tuple(item.get("tags") or ()),
+        trunk_id=(item.get("trunk_details") or {}).get("trunk_id"),
     )
+
+
+def port_options(request: PortRequest) -> Json:
+    """What of a port to create is not the default (Networking API, "Create port", with the extensions binding, port-security and allowed-address-pairs)."""
+    fields: Json = {}
+    if request.fixed_ips:
+        fields["fixed_ips"] = [
+            {name: value for name, value in (("subnet_id", subnet), ("ip_address", address)) if value is not None} for subnet, address in request.fixed_ips
+        ]
+    elif request.subnet_id is not None:
+        fields["fixed_ips"] = [{"subnet_id": request.subnet_id}]
+    if request.secured is not None:
+        fields["port_security_enabled"] = request.secured
+    if request.vnic_type is not None:
+        fields["binding:vnic_type"] = request.vnic_type
+    if request.address_pairs:
+        fields["allowed_address_pairs"] = [{"ip_address": ip} if mac is None else {"ip_address": ip, "mac_address": mac} for ip, mac in request.address_pairs]
+    if request.profile:
+        fields["binding:profile"] = request.profile
+    return fields
 
 
 def router(item: Json, interface_ports: list[Json]) -> Router:

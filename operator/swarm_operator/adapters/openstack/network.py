@@ -151,9 +151,34 @@ class NetworkCalls:
             "network_id": request.network_id,
             "security_groups": list(request.security_group_ids),
         }
-        if request.subnet_id is not None:
-            fields["fixed_ips"] = [{"subnet_id": request.subnet_id}]
-        return self._create("ports", "port", fields)
+        return self._create("ports", "port", {**request.extra, **fields, **convert.port_options(request)})
+
+    def set_port_tags(self, port_id: str, tags: Sequence[str]) -> None:
+        """See `ports.compute.Cloud` (Networking API, extension standard-attr-tag)."""
+        self._api.call(
+            "network",
+            "PUT",
+            f"/ports/{port_id}/tags",
+            operation="network.port.tags.update",
+            what=f"set the tags of port {port_id}",
+            effect=Effect.WRITE,
+            json={"tags": list(tags)},
+        )
+        self._project.invalidate()
+
+    def create_trunk(self, name: str, description: str, port_id: str) -> str:
+        """See `ports.compute.Cloud` (Networking API, extension trunk)."""
+        return self._create("trunks", "trunk", {"name": name, "description": description, "port_id": port_id, "sub_ports": []})
+
+    def delete_trunk(self, trunk_id: str, cluster_uid: str) -> None:
+        """See `ports.compute.Cloud`."""
+        what = f"get trunk {trunk_id}"
+        response = self._api.call("network", "GET", f"/trunks/{trunk_id}", operation="network.trunk.get", what=what, effect=Effect.READ, accept=(404,))
+        if response.status_code == 404:
+            return
+        if part_of(response.json()["trunk"].get("description"), cluster_uid) is None:
+            raise external(ErrorKind.CONFLICT, f"trunk {trunk_id} of a port of the cluster was made by somebody else, who has to delete it")
+        self._delete_neutron("trunks", "trunk", trunk_id)
 
     def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
         """Replace the security groups of a port, in use or not."""

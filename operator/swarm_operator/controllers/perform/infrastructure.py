@@ -18,6 +18,7 @@ from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.security_groups import PARTS, groups_of
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import (
+    TRUNK_PART,
     keypair_name,
     object_name,
 )
@@ -36,6 +37,8 @@ _GROUP_FACTS: Final = {"members": "security_group_ids", "managers": "manager_sec
     s.CreateSecurityGroup,
     s.AddRule,
     s.JoinGroups,
+    s.TagPort,
+    s.CreateTrunk,
     s.CreateServerGroup,
     s.EnsureKeyPair,
 )
@@ -65,6 +68,11 @@ def _infrastructure(action: Action, step: s.Step) -> None:
         case s.JoinGroups(evidence, role):
             port = evidence.value
             action.cloud.set_port_security_groups(port.id, tuple(dict.fromkeys((*port.security_group_ids, *groups_of(facts, role)))))
+        case s.TagPort(evidence, tags):
+            action.cloud.set_port_tags(evidence.value.id, tags)
+        case s.CreateTrunk(port_id):
+            made = action.cloud.create_trunk(name, described(action, TRUNK_PART), port_id)
+            action.objects.event(action.resource, Reason.CREATED, f"trunk {made} of port {port_id}")
         case s.CreateServerGroup(pool, group, policy):
             check_quota(action, f"server group {group}", SERVER_GROUP_NEEDS)
             made = action.cloud.create_server_group(group, policy)
@@ -101,7 +109,7 @@ def _let_go(action: Action, step: s.Step) -> None:
             raise AssertionError(f"no way to perform {step}")
 
 
-@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort, s.DeleteImage)
+@performs(s.RemoveRule, s.RemoveRouterInterface, s.DeleteOrphan, s.DeleteKeyPair, s.DeleteInfrastructure, s.DeletePort, s.DeleteTrunk, s.DeleteImage)
 def _remove(action: Action, step: s.Step) -> None:
     cloud = action.cloud
     match step:
@@ -114,6 +122,9 @@ def _remove(action: Action, step: s.Step) -> None:
             action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
         case s.DeleteKeyPair(evidence):
             cloud.delete_keypair(evidence.value)
+        case s.DeleteTrunk(evidence, because):
+            cloud.delete_trunk(evidence.value, action.uid)
+            action.objects.event(action.resource, Reason.DELETED, f"trunk {evidence.value}: {because}")
         case s.DeleteInfrastructure(kind, evidence, because):
             _way(cloud, kind)(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")

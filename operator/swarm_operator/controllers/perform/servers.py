@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from swarm_operator.api.cluster_status import MachineOrigin, MachinePhase
 from swarm_operator.api.machine import MachineSpec
+from swarm_operator.api.ports import PortSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.bootstrap.cloud_init import MetadataJoin
 from swarm_operator.controllers.cluster_act import Action
@@ -16,18 +18,19 @@ from swarm_operator.controllers.perform.registry import described, known_id, per
 from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.floating_ips import taken_by
+from swarm_operator.domain.cluster.machine_ports import wanted_ports
 from swarm_operator.domain.cluster.machines import machine_spec
-from swarm_operator.domain.cluster.observation import MachineReferences
+from swarm_operator.domain.cluster.observation import MachineReferences, PortReferences
 from swarm_operator.domain.cluster.security_groups import groups_of
 from swarm_operator.domain.cluster.template import marks
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Unknown
 from swarm_operator.domain.ownership import (
+    JOIN_ADVERTISE,
     JOIN_MANAGER,
     JOIN_TOKEN,
     PROMOTED,
     SWARM_STARTED,
-    MachineId,
     floating_ip_part,
     part_of,
     port_part,
@@ -41,8 +44,8 @@ def _server(action: Action, step: s.Step) -> None:
         case s.ExposeJoinToken():
             action.status = action.status.model_copy(update={"join": action.status.join.model_copy(update={"token_exposed": True})})
             action.write_status()
-        case s.CreatePort(machine):
-            _create_port(action, machine)
+        case s.CreatePort():
+            _create_port(action, step)
         case s.CreateServer():
             _create_server(action, step)
         case s.DeleteServer(evidence, machine_uid, reason, because):
@@ -88,20 +91,50 @@ def _repair(action: Action, step: s.Repair) -> None:
     repair(action, step, lambda join: perform(action, join))
 
 
-def _create_port(action: Action, machine: MachineId) -> None:
-    facts, name = action.status.infrastructure, replace(machine, incarnation=1).server_name(action.name)
+def _create_port(action: Action, step: s.CreatePort) -> None:
+    machine, facts = step.machine, action.status.infrastructure
+    wanted = wanted_ports(action.spec, machine, action.uid)[step.index]
+    server = replace(machine, incarnation=1).server_name(action.name)
+    name = server if step.index == 0 or wanted.spec is None else f"{server}-{wanted.spec.name}"
     request = PortRequest(
         name=name,
-        description=described(action, port_part(machine.slot_uid(action.uid))),
+        description=described(action, wanted.part),
         network_id=known_id(facts.network_id, "network"),
         # Which subnet of somebody else's network is the spec's to say, or Neutron's.
         subnet_id=known_id(facts.subnet_id, "subnet") if action.spec.network.existing is None else facts.subnet_id,
         security_group_ids=groups_of(facts, machine.role),
     )
-    check_quota(action, f"port for {name}", PORT_NEEDS)
+    if wanted.spec is not None:
+        request = _as_declared(request, step.index, wanted.spec, step.references or PortReferences())
+    check_quota(action, f"port for {name}", {name_of: count * step.missing for name_of, count in PORT_NEEDS.items()})
     made = action.cloud.create_port(request)
     note_taken(action, PORT_NEEDS)
     action.objects.event(action.resource, Reason.CREATED, f"port {made} for {name}")
+
+
+def _as_declared(request: PortRequest, index: int, port: PortSpec, ids: PortReferences) -> PortRequest:
+    """The request with what `machine.ports` says of the port."""
+    groups = request.security_group_ids
+    if index == 0:
+        groups = tuple(dict.fromkeys((*groups, *(ids.security_group_ids or ()))))
+    elif ids.security_group_ids is not None:
+        groups = ids.security_group_ids
+    profile: dict[str, Any] = {}
+    if port.profile is not None:
+        profile |= {"capabilities": ["switchdev"]} if port.profile.ovs_hw_offload else {}
+        profile |= {"trusted": True} if port.profile.trusted_vf else {}
+    return replace(
+        request,
+        network_id=ids.network_id or request.network_id,
+        subnet_id=request.subnet_id if ids.network_id is None else None,
+        security_group_ids=() if port.port_security == "Disabled" else groups,
+        fixed_ips=tuple((subnet, address.ip_address) for subnet, address in zip(ids.subnet_ids, port.fixed_ips, strict=True)),
+        secured=None if port.port_security is None else port.port_security == "Enabled",
+        vnic_type=port.vnic_type,
+        address_pairs=tuple((pair.ip_address, pair.mac_address) for pair in port.allowed_address_pairs),
+        profile=profile,
+        extra={value.key: value.value for value in port.value_specs},
+    )
 
 
 def _create_server(action: Action, step: s.CreateServer) -> None:
@@ -111,6 +144,7 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
     marks_of = marks(action.spec, machine.pool, MachineReferences(step.declared_flavor_id or step.flavor_id, step.image_id))
     metadata = {**template.metadata, **server_metadata(action.uid, action.name, machine), **marks_of}
     if step.join_addresses:
+        metadata |= {JOIN_ADVERTISE: step.advertise} if step.advertise is not None else {}
         metadata |= {JOIN_MANAGER: ",".join(step.join_addresses), JOIN_TOKEN: action.swarm.join_token("worker")}
     request = ServerRequest(
         name=machine.server_name(action.name),
@@ -125,6 +159,7 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         availability_zone=step.availability_zone,
         server_group_id=step.server_group_id,
         port_id=step.port_id,
+        further_port_ids=step.further_port_ids,
         root_volume=_root_volume(template, step),
     )
     made_by_nova = request.root_volume is not None and request.root_volume.volume_id is None
@@ -145,10 +180,10 @@ def _root_volume(template: MachineSpec, step: s.CreateServer) -> RootVolume | No
 
 
 def _floating_ip(action: Action, step: s.EnsureFloatingIP) -> None:
-    part = port_part(step.machine.slot_uid(action.uid))
+    first = wanted_ports(action.spec, step.machine, action.uid)[0].part
     network = action.status.infrastructure.network_id
     found = action.cloud.list_ports(device_id=step.server_id)
-    ports = sorted(found, key=lambda p: (part_of(p.description, action.uid) != part, p.network_id != network, p.id))
+    ports = sorted(found, key=lambda p: (part_of(p.description, action.uid) != first, p.network_id != network, p.id))
     if not ports:
         raise ExternalError(ErrorKind.CONFLICT, "openstack", f"server {step.server_id} has no port yet", reason=Reason.INFRASTRUCTURE_PENDING)
     if step.floating_ip_id is not None:

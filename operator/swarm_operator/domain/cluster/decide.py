@@ -27,7 +27,7 @@ from swarm_operator.domain.cluster.rollout_report import halted_verdict, members
 from swarm_operator.domain.cluster.server_groups import GroupPlan
 from swarm_operator.domain.cluster.spread import spread
 from swarm_operator.domain.cluster.status import observed_status
-from swarm_operator.domain.cluster.steps import CreatePort, CreateServerGroup, DeleteServer, RemoveNode, Repair, Step
+from swarm_operator.domain.cluster.steps import CreatePort, CreateServerGroup, CreateTrunk, DeleteServer, RemoveNode, Repair, Step
 from swarm_operator.domain.cluster.storm import count_repairs
 from swarm_operator.domain.facts import Known, Unknown
 
@@ -171,7 +171,7 @@ def _failure(plans: Plans) -> Reason | None:
 
 def _requeue(status: SwarmClusterStatus, plans: Plans, orphans: Orphans, steps: Sequence[Step], *, steady: bool) -> float:
     """Session events and edits wake us anyway: this is for what nobody tells us of."""
-    if plans.creation.placing or any(isinstance(step, CreatePort | CreateServerGroup) for step in steps):
+    if plans.creation.placing or any(isinstance(step, CreatePort | CreateTrunk | CreateServerGroup) for step in steps):
         return PLACING_SECONDS
     if steady or not _busy(plans, steps):
         requeue, wakes = STEADY_SECONDS, [plans.membership.wake_in, plans.remediation.wake_in]

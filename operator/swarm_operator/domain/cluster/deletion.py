@@ -25,6 +25,7 @@ from swarm_operator.domain.cluster.steps import (
     DeleteInfrastructure,
     DeleteKeyPair,
     DeleteServer,
+    DeleteTrunk,
     LetGo,
     OrphanSecrets,
     ReleaseCredentials,
@@ -146,7 +147,9 @@ def _networking(spec: SwarmClusterSpec, observation: ClusterObservation, network
     """Floating IPs, router interfaces, routers, left-over ports, subnets, networks, groups: in this order, each waits for the ones before by the order of steps."""
     because = "the cluster is deleted"
     steps: list[Step] = [removal(spec, observation.uid, f, because) for f in networking.floating_ips]
-    steps += [DeleteInfrastructure("port", Known(p.id), because) for p in networking.ports]
+    for port in networking.ports:
+        steps += [DeleteTrunk(Known(port.trunk_id), because)] if port.trunk_id is not None else []
+        steps.append(DeleteInfrastructure("port", Known(port.id), because))
     for router in networking.routers:
         steps += [RemoveRouterInterface(router.id, Known(subnet)) for subnet in router.subnet_ids]
         steps.append(DeleteInfrastructure("router", Known(router.id), because))

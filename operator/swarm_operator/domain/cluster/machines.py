@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec, WorkerPool
@@ -14,7 +14,16 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.facts import Fact, Known, Unknown
-from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, NODE_LABEL_DRAINED, NODE_LABEL_PREEMPTIBLE, MachineId, Role, machine_of
+from swarm_operator.domain.ownership import (
+    ENGINE_LABEL_MACHINE,
+    NODE_LABEL_DRAINED,
+    NODE_LABEL_PREEMPTIBLE,
+    MachineId,
+    Role,
+    machine_of,
+    part_of,
+    port_part,
+)
 from swarm_operator.domain.swarm import Node
 
 SETTLE_SECONDS = 10.0
@@ -139,8 +148,27 @@ def tabulate(status: SwarmClusterStatus, observation: ClusterObservation, now: d
         record = records.get(identity)
         machine_uid = identity.uid(uid)
         node = _node(machine_uid, record, observation)
-        machines.append(Machine(identity, machine_uid, record, _server(same[0] if same else None, record, observation, now), node))
+        chosen = _swarm_address_first(same[0], identity, record, observation) if same else None
+        machines.append(Machine(identity, machine_uid, record, _server(chosen, record, observation, now), node))
     return MachineTable(tuple(machines), tuple(surplus))
+
+
+def _swarm_address_first(server: Server, identity: MachineId, record: MachineStatus | None, observation: ClusterObservation) -> Server:
+    """Of several fixed addresses that of the slot's first port, for Nova gives them in no order that means anything. Where Neutron does not answer, the one that is known from
+    before; without that none: by another address the swarm would go on the wrong network."""
+    if len(server.fixed) < 2:
+        return server
+    networking = observation.networking
+    first: str | None
+    if isinstance(networking, Known):
+        # That of a promoted manager may still be described as its worker's.
+        heads = {port_part(i.slot_uid(observation.uid)) for i in (identity, identity.made_as)}
+        parts = ((p, part_of(p.description, observation.uid)) for p in networking.value.ports)
+        ours = [p for p, part in parts if part is not None and "/".join(part.split("/")[:2]) in heads]
+        first = next((a for p in ours for a in p.fixed_ips if a in server.fixed), server.fixed[0])
+    else:
+        first = record.address if record is not None and record.address in server.fixed else None
+    return replace(server, fixed=(first, *(a for a in server.fixed if a != first)) if first is not None else ())
 
 
 def _server(server: Server | None, record: MachineStatus | None, observation: ClusterObservation, now: datetime) -> Fact[Server | None]:

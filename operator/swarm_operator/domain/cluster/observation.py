@@ -33,6 +33,15 @@ class NetworkReferences:
 
 
 @dataclass(frozen=True)
+class PortReferences:
+    """Ids of what an entry of `machine.ports` names. `network_id` None: the cluster's. `subnet_ids`: of each fixed address, None where the spec names none."""
+
+    network_id: str | None = None
+    subnet_ids: tuple[str | None, ...] = ()
+    security_group_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class MachineReferences:
     """Ids of the flavor(s) and image of one pool, and of its server group where the spec names one. As it is gathered `image_id` is empty where the image is one of the cluster's own; `domain.cluster.images` knows that."""
 
@@ -41,6 +50,8 @@ class MachineReferences:
     server_group_id: str | None = None
     """Of a group that exists; None where the operator makes one, or none is wanted."""
     fallback_flavor_ids: tuple[str, ...] = ()
+    ports: tuple[PortReferences, ...] = ()
+    """One for each entry of `machine.ports`."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _of_machines(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plan
         awaited = (*membership.create, *membership.waiting)
         wanted = (*(m.id for m in membership.keep), *awaited)
         steps += floating_ip_steps(spec, observation, membership.keep, table, wanted)
-        steps += port_steps(observation, table, wanted, awaited)
+        steps += port_steps(spec, observation, table, wanted, awaited)
     steps += plans.guests.steps
     if isinstance(observation.swarm, Known):
         steps += overlays(spec, observation.uid, observation.swarm.value, observation.networks_in_use)

@@ -24,7 +24,7 @@ from swarm_operator.domain.cluster.steps import DeleteOrphan, Step
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.cluster.volumes import in_service
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import FLOATING_IP_PART, PORT_PART, keypair_name, machine_of, part_of, part_of_image
+from swarm_operator.domain.ownership import FLOATING_IP_PART, keypair_name, machine_of, part_of, part_of_image, slot_of_port
 
 MOST = 100
 """Orphans that status names; further ones come when these are gone."""
@@ -116,7 +116,7 @@ def _present(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
             used = {s.id for s in observation.servers.value}
             for port in networking.ports:
                 part = part_of(port.description, uid) or ""
-                if not part.startswith(PORT_PART) and port.device_id not in used:
+                if slot_of_port(part) is None and port.device_id not in used:
                     seen.append(("port", port.id, part))
         for address in networking.floating_ips:
             part = part_of(address.description, uid) or ""

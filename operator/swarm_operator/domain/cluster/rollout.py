@@ -16,6 +16,7 @@ from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
+from swarm_operator.api.ports import has_own_address
 from swarm_operator.api.rollout import HaltedRollout, RolloutStatus
 from swarm_operator.api.windows import opening
 from swarm_operator.domain.cluster import engine_rollout, floors
@@ -260,8 +261,7 @@ def _next_workers(
 def _limits(spec: SwarmClusterSpec, pool: str) -> tuple[int, int]:
     """(surge, unavailable) of a pool. Where a machine has what can't be there twice (a data volume, an address of its own), it always goes before its successor is made."""
     rollout, machine = spec.rollout, machine_spec(spec, pool)
-    ports = getattr(machine, "ports", None) or ()
-    bound = bool(getattr(machine, "volumes", None)) or any(getattr(port, "fixed_ips", None) for port in ports)
+    bound = bool(machine.volumes) or has_own_address(machine.ports)
     return (0, max(1, rollout.max_unavailable)) if bound else (rollout.max_surge, rollout.max_unavailable)
 
 

@@ -22,7 +22,7 @@ from swarm_operator.domain.cloud import OwnedNetworking, Port, SecurityGroup, Se
 from swarm_operator.domain.cluster.owned import choose, owned
 from swarm_operator.domain.cluster.steps import AddRule, CreateSecurityGroup, DeleteInfrastructure, GroupRole, JoinGroups, RemoveRule, Step
 from swarm_operator.domain.facts import Known
-from swarm_operator.domain.ownership import PORT_PART, MachineId, Role, part_of, port_part
+from swarm_operator.domain.ownership import PORT_PART, MachineId, Role, part_of, slot_of_port
 
 ANYWHERE: Final = "0.0.0.0/0"
 PARTS: Final[Mapping[GroupRole, str]] = {"members": "security-group", "managers": "security-group/managers"}
@@ -78,14 +78,14 @@ def plan_security_groups(
 
 
 def _outside(uid: str, ports: Sequence[Port], ids: Mapping[GroupRole, tuple[str, ...]]) -> tuple[tuple[Port, Role], ...]:
-    """Ports of slots that are not in all groups of their role."""
-    managers = {port_part(MachineId("Manager", "", slot, 1).slot_uid(uid)) for slot in range(MOST_MANAGERS)}
+    """Ports for the swarm that are not in all groups of their role; which groups a further port is in is the spec's."""
+    managers = {MachineId("Manager", "", slot, 1).slot_uid(uid) for slot in range(MOST_MANAGERS)}
     found: list[tuple[Port, Role]] = []
     for port in sorted(ports, key=lambda p: p.id):
         part = part_of(port.description, uid) or ""
-        role: Role = "Manager" if part in managers else "Worker"
+        role: Role = "Manager" if slot_of_port(part) in managers else "Worker"
         needed = {*ids["members"], *(ids["managers"] if role == "Manager" else ())}
-        if part.startswith(PORT_PART) and not needed <= set(port.security_group_ids):
+        if part.startswith(PORT_PART) and port.secured and not needed <= set(port.security_group_ids):
             found.append((port, role))
     return tuple(found)
 

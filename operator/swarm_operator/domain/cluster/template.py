@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.engine import EngineSpec
+from swarm_operator.domain.cluster.machine_ports import options
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.cluster.observation import ClusterObservation, MachineReferences
 from swarm_operator.domain.facts import Known
@@ -47,8 +48,8 @@ RELOADED: Final = frozenset(
 )
 """daemon.json keys that the engine takes over on SIGHUP (dockerd reference, "Configuration reload behavior"); all others need a restart."""
 
-_NOT_OF_THE_SERVER: Final = frozenset({"metadata", "tags", "volumes", "availability_zones", "fallback_zones", "fallback_flavors", "preload_images"})
-"""Fields of a machine that are set on the living server, or say where the next one shall be."""
+_NOT_OF_THE_SERVER: Final = frozenset({"metadata", "tags", "volumes", "availability_zones", "fallback_zones", "fallback_flavors", "preload_images", "ports"})
+"""Fields of a machine that are set on the living server, or say where the next one shall be. What of `ports` needs a new server `machine_ports.options` knows."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def template(spec: SwarmClusterSpec, pool: str, references: MachineReferences) -
     """What servers of a pool ("" for managers) are made of. By the ids of flavor and image: another image of the same name is another template."""
     machine = machine_spec(spec, pool)
     values: dict[str, Any] = machine.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"flavor", "image", *_NOT_OF_THE_SERVER})
+    if ports := options(machine.ports):
+        values["ports"] = ports
     values |= {"flavor": references.flavor_id, "image": references.image_id}
     values |= {f"engine.{name}": value for name in NEW_SERVER_ENGINE if (value := getattr(spec.engine, name)) is not None}
     if spec.ssh.key_name is not None:

@@ -24,6 +24,7 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     DeleteKeyPair,
     DeleteOrphan,
     DeletePort,
+    DeleteTrunk,
     DetachFloatingIP,
     EnsureKeyPair,
     EnsureSecrets,
@@ -38,6 +39,7 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     RemoveFinalizer,
     RemoveRouterInterface,
     RemoveRule,
+    TagPort,
 )
 from swarm_operator.domain.cluster.steps.rollout import StampServer
 from swarm_operator.domain.cluster.steps.rotation import (
@@ -53,6 +55,7 @@ from swarm_operator.domain.cluster.steps.servers import (
     AdoptPort,
     CreatePort,
     CreateServer,
+    CreateTrunk,
     DeleteServer,
     EnsureFloatingIP,
     ExposeJoinToken,
@@ -103,6 +106,7 @@ __all__ = [
     "CreateServerGroup",
     "CreateSnapshot",
     "CreateSubnet",
+    "CreateTrunk",
     "CreateVolume",
     "DeleteImage",
     "DeleteInfrastructure",
@@ -110,6 +114,7 @@ __all__ = [
     "DeleteOrphan",
     "DeletePort",
     "DeleteServer",
+    "DeleteTrunk",
     "DeleteVolume",
     "DemoteManager",
     "DetachFloatingIP",
@@ -162,6 +167,7 @@ __all__ = [
     "Step",
     "StoreUnlockKey",
     "SwarmStep",
+    "TagPort",
     "TokenRotated",
     "UnlockKeyStep",
     "UnlockManager",

@@ -125,6 +125,27 @@ class DetachFloatingIP(Step):
 
 
 @dataclass(frozen=True)
+class TagPort(Step):
+    """Replace the tags of a port of ours; `tags` hold those that are on it."""
+
+    evidence: Known[Port]
+    tags: tuple[str, ...]
+
+    @property
+    def lane(self) -> str:
+        return "tags"
+
+
+@dataclass(frozen=True)
+class DeleteTrunk(Step):
+    """The trunk of a port of ours whose machine is certainly no more, if it is ours as well; its subports are let go."""
+
+    needs_fresh_servers: ClassVar[bool] = True
+    evidence: Known[str]
+    because: str
+
+
+@dataclass(frozen=True)
 class DeletePort(DeleteInfrastructure):
     """A port whose machine is certainly no more: judged on a fresh server list only, for Neutron deletes ports in use as well."""
 

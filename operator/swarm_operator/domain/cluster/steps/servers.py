@@ -9,6 +9,7 @@ from swarm_operator.api.cluster_status import Rung
 from swarm_operator.api.conditions import ConditionType
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import Port, Server
+from swarm_operator.domain.cluster.observation import PortReferences
 from swarm_operator.domain.cluster.steps.base import Step
 from swarm_operator.domain.cluster.steps.guests import JoinNode
 from swarm_operator.domain.facts import Known
@@ -29,12 +30,29 @@ class ExposeJoinToken(Step):
 
 @dataclass(frozen=True)
 class CreatePort(Step):
-    """The port of a slot that its servers are made with, on the network of status.infrastructure. The server follows in the next reconcile, once the port is listed."""
+    """A port of a slot that its servers are made with: the first one, or that with `index` in `machine.ports`, whose `references` are ids (`observation.PortReferences`). The server
+    follows in the next reconcile, once the ports are listed. `missing`: so many ports does the machine still need, with this one."""
 
     requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
     condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
     needs_fresh_servers: ClassVar[bool] = True
     machine: MachineId
+    index: int = 0
+    references: PortReferences | None = None
+    missing: int = 1
+
+    @property
+    def lane(self) -> str:
+        return "servers"
+
+
+@dataclass(frozen=True)
+class CreateTrunk(Step):
+    """Make a port of ours the parent of a trunk."""
+
+    requires: ClassVar[tuple[str, ...]] = ("infrastructure",)
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    port_id: str
 
     @property
     def lane(self) -> str:
@@ -60,6 +78,9 @@ class CreateServer(Step):
     zones_tried: tuple[str, ...] = ()
     declared_flavor_id: str | None = None
     flavors_tried: tuple[str, ...] = ()
+    further_port_ids: tuple[str, ...] = ()
+    advertise: str | None = None
+    """The swarm's address, where the machine has several ports."""
 
     @property
     def fallback_flavor_id(self) -> str | None:
