@@ -92,6 +92,36 @@ def test_without_surge_a_machine_goes_first() -> None:
     assert world.servers == ["demo-manager-0", "demo-web-0-2", "demo-web-1-2", "demo-web-2-2"]
 
 
+def test_without_room_for_a_successor_a_rollout_waits_or_one_worker_goes_first() -> None:
+    """The quota has no room for one machine more. Floors of services hold for the worker that goes first as for any other."""
+    world, controller = started(2, drainTimeoutSeconds=30)
+    world.cloud.cores = 2 * 3
+    service = world.swarm.services["web"] = SimService(2, {"swarmops.io/min-running": "2"})
+    pace(world, controller, 60)
+    roll_workers(world)
+    pace(world, controller, 300)
+    assert world.cloud.created_servers == 3 and service.lowest == 2, "held by default"
+    assert "needs 2 cores, 6 of 6 used" in world.message("MembersUpToDate")
+
+    world.edit(rollout={"quotaFallback": "DeleteFirst"})
+    pace(world, controller, 300)
+    assert world.cloud.created_servers == 3 and service.lowest == 2
+    assert "can't go before its successor yet: service web has 2 tasks running" in world.status.rollout.message
+
+    service.labels.clear()
+    fewest: list[int] = []
+
+    def done() -> bool:
+        fewest.append(sum(n.state == "ready" and n.role == "worker" and n.availability == "active" for n in world.swarm.nodes.values()))
+        assert len(world.servers) <= 3
+        return settled(world) and world.cloud.created_servers == 5
+
+    drive(world, done, controller, limit=2000)
+    assert min(fewest) == 1, "one at a time"
+    assert world.servers == ["demo-manager-0", "demo-web-0-2", "demo-web-1-2"]
+    assert len(world.cloud.ports) == 3
+
+
 def test_an_explicit_floor_holds_a_drain_back_for_as_long_as_it_takes() -> None:
     world, controller = started(2, drainTimeoutSeconds=30)
     service = world.swarm.services["web"] = SimService(2, {"swarmops.io/min-running": "2"})

@@ -39,6 +39,10 @@ class RolloutSpec(ApiModel):
     max_unavailable: Annotated[int, Field(ge=0, le=100)] = Field(
         default=0, description="How many workers of a pool may be missing: so many are drained and removed before their successors are made."
     )
+    quota_fallback: Literal["Hold", "DeleteFirst"] = Field(
+        default="Hold",
+        description="Where the project's quota has no room for a worker's successor beside it. Hold: wait for room. DeleteFirst: one worker at a time goes before its successor is made, as far as services can do without it.",
+    )
     order: list[Annotated[str, Field(min_length=1, max_length=24)]] = Field(
         default_factory=list,
         max_length=33,

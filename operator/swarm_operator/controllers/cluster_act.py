@@ -186,7 +186,7 @@ def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> No
             log.warning("%s: %s (%s) failed: %s", action.resource.key, type(one).__name__, one.lane, error.message)
             failed.add(one.lane)
             action.failures.append(StepFailure(one, error))
-            if isinstance(one, CreateServer):
+            if isinstance(one, CreateServer) or (isinstance(one, CreatePort) and error.kind is ErrorKind.QUOTA):
                 _note_refusal(action, one, error)
         if action.released:
             return
@@ -211,7 +211,7 @@ def _run(action: Action, batch: Sequence[Step], perform: Performer) -> list[tupl
     return [one(step) for step in batch]
 
 
-def _note_refusal(action: Action, step: CreateServer, error: ExternalError) -> None:
+def _note_refusal(action: Action, step: CreateServer | CreatePort, error: ExternalError) -> None:
     uid = step.machine.uid(action.uid)
     if error.kind in REFUSALS:
         record = action.record(uid)

@@ -19,7 +19,7 @@ from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.ports import has_own_address
 from swarm_operator.api.rollout import HaltedRollout, RolloutStatus
 from swarm_operator.api.windows import opening
-from swarm_operator.domain.cluster import engine_rollout, floors
+from swarm_operator.domain.cluster import engine_rollout, floors, rollout_quota
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, machine_spec, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -141,10 +141,13 @@ def _go(
     course.engines_out += [m for due in restarting.values() for m in engine_rollout.under_way(due)]
     course.waits += [f"the engine of {m.id.server_name(observation.name)} to be restarted" for m in course.engines_out]
     done = not course.engines_out
+    obstacle = halted.message if halted is not None else f"{unhealthy}, which is unhealthy" if unhealthy is not None else None
+    fallback = rollout_quota.yielding(spec, observation, groups, open_now=window.open and not course.engines_out, obstacle=obstacle)
+    course.waits += fallback.waits
     for role, pool in _ordered(spec, groups):
         found = groups[(role, pool)]
         course.release |= {s.holder.uid for s in found if rolling and never_served(s.holder) and standing.get(s.holder.uid, NOT_KNOWN).outdated}
-        _retire(spec, observation, found, course, now, may_begin=window.open)
+        _retire(spec, observation, found, course, now, fallback.machines, may_begin=window.open)
         outdated = [s for s in found if standing.get(s.holder.uid, NOT_KNOWN).outdated]
         if halted is None:
             reload, waits = engine_rollout.reloads(observation, found, standing)
@@ -194,11 +197,15 @@ def _ordered(spec: SwarmClusterSpec, groups: Mapping[tuple[Role, str], Sequence[
     return sorted(default, key=lambda key: given.get(MANAGERS if key[0] == "Manager" else key[1], len(given)))
 
 
-def _retire(spec: SwarmClusterSpec, observation: ClusterObservation, found: Sequence[Slot], course: _Course, now: datetime, *, may_begin: bool) -> None:
+def _retire(
+    spec: SwarmClusterSpec, observation: ClusterObservation, found: Sequence[Slot], course: _Course, now: datetime, yielding: frozenset[str], *, may_begin: bool
+) -> None:
     """Former holders stay until their successor is ready and services can do without their node; one at a time begins to drain."""
     going = sum(m.drained_at is not None and is_ready(s.holder, spec.rollout.min_ready_seconds, now) for s in found for m in s.former)
     for slot in found:
         for machine in slot.former:
+            if machine.uid in yielding:
+                continue
             if not is_ready(slot.holder, spec.rollout.min_ready_seconds, now):
                 course.held.add(machine.uid)
                 if slot.holder.joined:
