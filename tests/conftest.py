@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB = ROOT / "deploy" / "lab" / "lab"
+
+
+SHARING = frozenset({"test_cluster_lifecycle", "test_monitoring", "test_placement", "test_service_inputs", "test_services", "test_stacks"})
+"""Files that use the session's cluster (fixture `swarm`)."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in several processes (`-n`), those of one file run in one of them, in their order, for they share a cluster; so do all that use the session's cluster:
+    two clusters of one name would have servers of one name, and `lab ssh` and `lab break` go by names."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByCluster(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "main" if Path(file).stem in SHARING else file
+
+    return ByCluster(config, log)
 
 
 def _lab_environment() -> dict[str, str] | None:

@@ -23,7 +23,8 @@ LINT = [
     ("import-linter", [BIN / "lint-imports", "--config", ROOT / "pyproject.toml", "--no-logo"]),
 ]
 FAST = ["-m", "not lab", "tests"]
-ON_LAB = ["-m", "lab", "tests"]
+ALONE = ["-m", "lab and alone", "tests"]
+SIDE_BY_SIDE = ["-m", "lab and not alone", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "tests"]
 
 
 class Suite:
@@ -58,7 +59,7 @@ class Suite:
 
     def pytest(self, title: str, args: list[str], env: dict[str, str] | None = None, *, beside: bool = False) -> bool:
         """Run pytest in the project's environment."""
-        return self.run(f"pytest {title}", [BIN / "python", "-m", "pytest", *args], env=env, beside=beside)
+        return self.run(f"pytest {title}", [BIN / "python", "-m", "pytest", "--durations=25", *args], env=env, beside=beside)
 
 
 def lab_environment() -> dict[str, str]:
@@ -79,7 +80,8 @@ def with_lab(suite: Suite, fast: bool) -> None:
         if fast:
             other.start()
         if ready:
-            suite.pytest("on the lab", ON_LAB, env=lab_environment())
+            suite.pytest("on the lab, alone", ALONE, env=lab_environment())
+            suite.pytest("on the lab, two at a time", SIDE_BY_SIDE, env=lab_environment())
     finally:
         if fast:
             other.join()

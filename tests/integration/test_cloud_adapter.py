@@ -19,7 +19,7 @@ from swarm_operator.domain.cloud import OwnedNetworking, PortRequest, SecurityRu
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import keypair_name
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
 from integration.conftest import SECRET, cluster_manifest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 
 def reason_within(kubectl: Kubectl, name: str, kind: str, reason: str, within: float = 60) -> dict[str, Any]:

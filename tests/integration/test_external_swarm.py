@@ -13,7 +13,7 @@ from harness.operator import Operator
 from integration.conftest import service_manifest
 from integration.private_engine import PrivateEngine
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(not PrivateEngine.possible(), reason="needs root, dockerd and ip")]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.skipif(not PrivateEngine.possible(), reason="needs root, dockerd and ip")]
 
 
 @pytest.fixture

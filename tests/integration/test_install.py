@@ -16,7 +16,7 @@ from harness.operator import Operator
 from integration.conftest import ROOT, cluster_manifest
 from swarmlab import paths
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 NAMESPACE = "swarm-operator"
 
 

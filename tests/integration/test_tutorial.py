@@ -16,7 +16,7 @@ from harness.operator import Operator
 from integration.conftest import ROOT
 from swarmlab import paths
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(900)]
 PAGE = ROOT / "docs" / "tutorial.md"
 NAMESPACE = "tutorial"
 SECONDS = 600

@@ -20,7 +20,7 @@ from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
 from integration.conftest import ROOT, SECRET, cluster_manifest, docker_view, service_manifest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 EARLIER = "bbea78a84640e854ec86ebffaac85d7f717f9191"
 """A commit of main from before rolling updates, stacks and adoption. There is no release yet to take."""
 NAME = "up"
