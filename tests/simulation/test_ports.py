@@ -191,6 +191,18 @@ def test_a_worker_that_joins_by_itself_is_told_which_address_it_has() -> None:
     assert JOIN_ADVERTISE not in plain.server("demo-web-0").metadata
 
 
+def test_tags_are_on_servers_from_the_start_and_come_to_those_that_live() -> None:
+    world = World({"workerPools": [{"name": "web", "machine": {"tags": ["team-a"]}}]})
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    assert world.server("demo-web-0").request.tags == ("team-a",) and world.server("demo-manager-0").request.tags == ()
+    world.server("demo-web-0").tags.add("theirs")
+    world.edit(workerPools=[{"name": "web", "machine": {"tags": ["team-b"]}}])
+    drive(world, lambda: world.ready and world.server("demo-web-0").tags == {"team-b", "theirs"}, controller)
+    calls = world.faults.calls.count("cloud.add_server_tags")
+    assert calls == 1 and world.cloud.created_servers == 2, "once, and no new server"
+
+
 def rolled(world: World) -> bool:
     return world.ready and world.cloud.created_servers == 3 and len(world.cloud.ports) == 3
 

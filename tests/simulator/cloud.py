@@ -65,6 +65,8 @@ class SimServer:
     deleted_at: float | None = None
     host: str = ""
     off: bool = False
+    tags: set[str] = field(default_factory=set)
+    """Those that were put on later."""
     rebuilt: int = 0
     """How often its disk was made anew."""
 
@@ -208,6 +210,7 @@ class SimCloud(SimImages):
             floating=floating,
             availability_zone=server.request.availability_zone,
             host_id=server.host if server.host and self.placed(server) else None,
+            tags=tuple(sorted(server.tags | set(server.request.tags))),
         )
 
     def _fixed(self, server: SimServer) -> tuple[str, ...]:
@@ -318,6 +321,10 @@ class SimCloud(SimImages):
     def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
         self.writes += 1
         self.servers[server_id].metadata.update(values)
+
+    def add_server_tags(self, server_id: str, tags: Sequence[str]) -> None:
+        self.writes += 1
+        self.servers[server_id].tags |= set(tags)
 
     def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
         self.writes += 1

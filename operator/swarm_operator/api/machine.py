@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
+from swarm_operator.api.base import LIST_TYPE, ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.placement import FALLBACK_RULE, ZONE_LIST, ServerGroupSpec, Zone
 from swarm_operator.api.ports import COMMON_PORTS_RULE, PORTS, Ports
@@ -15,6 +15,9 @@ from swarm_operator.api.user_data import MachineOs, UserDataSpec
 
 _METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
 """Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
+
+Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^,/]+$")]], Field(max_length=50)]
+"""Nova's tags of a server (Compute API, "Server tags": no comma and no slash, at most 60 characters, 50 of them)."""
 
 DockerImage = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9_./:@-]*$")]
 """Name of a Docker image with tag or digest."""
@@ -59,6 +62,11 @@ class MachineSpec(ApiModel):
         default_factory=dict,
         description="Server metadata.",
         json_schema_extra=_METADATA,
+    )
+    tags: Tags = Field(
+        default_factory=list,
+        description="Nova tags of the servers. New ones are put on servers that exist; tags are never taken off a living server.",
+        json_schema_extra={LIST_TYPE: "set"},
     )
     availability_zones: list[Zone] = Field(
         default_factory=list,
@@ -107,6 +115,7 @@ class MachineOverrides(ApiModel):
         description="Server metadata, merged over spec.machine.metadata.",
         json_schema_extra=_METADATA,
     )
+    tags: Tags | None = Field(default=None, description="Nova tags instead of those of spec.machine.", json_schema_extra={LIST_TYPE: "set"})
     availability_zones: list[Zone] | None = Field(default=None, max_length=16, description="Availability zones.", json_schema_extra=ZONE_LIST)
     fallback_zones: list[Zone] | None = Field(
         default=None, max_length=16, description="Zones for when no host was found in any of availabilityZones.", json_schema_extra=ZONE_LIST
@@ -145,6 +154,7 @@ class MachineOverrides(ApiModel):
                 "root_volume",
                 "volumes",
                 "ports",
+                "tags",
             )
             if (value := getattr(self, name)) is not None
         }

@@ -28,6 +28,7 @@ class Server:
     availability_zone: str | None = None
     host_id: str | None = None
     """Nova's hostId: equal for servers of one project on one host; None until a host was chosen."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ServerRequest:
     """A port made before: the server gets it instead of one that Nova makes on `network_id`; its security groups are the port's, and Nova leaves it when the server goes."""
     further_port_ids: tuple[str, ...] = ()
     """Ports made before, beside `port_id`: further interfaces, in this order."""
+    tags: tuple[str, ...] = ()
     root_volume: RootVolume | None = None
 
 

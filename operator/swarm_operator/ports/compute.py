@@ -58,6 +58,9 @@ class Cloud(Protocol):
     def update_server_metadata(self, server_id: str, values: dict[str, str]) -> None:
         """Set metadata keys."""
 
+    def add_server_tags(self, server_id: str, tags: Sequence[str]) -> None:
+        """Put tags on; others stay, and one that is there is no error."""
+
     def delete_server_metadata(self, server_id: str, keys: Sequence[str]) -> None:
         """Delete metadata keys; missing ones are no error."""
 

@@ -62,6 +62,7 @@ def test_flavor_and_image_count_by_id(references: MachineReferences, part: str) 
     [
         {"machine": {**MACHINE, "metadata": {"team": "a"}}},
         {"machine": {**MACHINE, "ports": [{"name": "any", "tags": ["a"]}]}},
+        {"machine": {**MACHINE, "tags": ["a"]}},
         {"workerPools": [{"name": "web", "replicas": 7, "nodeLabels": {"a": "b"}}]},
         {"managers": {"replicas": 3}},
         {"drainTimeoutSeconds": 5},

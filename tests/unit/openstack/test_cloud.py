@@ -466,3 +466,15 @@ def test_a_floating_ip_is_let_go_in_one_call(fake: Any, cloud: OpenStackCloud) -
     assert [r.body["floatingip"] for r in fake.asked("PUT", path)][:2] == [{"description": "", "port_id": None}, {"description": ""}]
     fake.on("GET", path, Answer(200, {"floatingip": {"id": "f1", "floating_ip_address": "198.51.100.1", "port_id": "p", "description": None}}))
     assert cloud.get_floating_ip("f1") == FloatingIP("f1", "198.51.100.1", "p", "")
+
+
+def test_tags_of_servers(fake: Any, cloud: OpenStackCloud) -> None:
+    fake.on("POST", f"{NOVA}/servers", Answer(202, {"server": {"id": "new"}}))
+    fake.on("PUT", f"{NOVA}/servers/s1/tags/team%20a", Answer(201, {}))
+    cloud.create_server(ServerRequest("x", "flavor", "image", "net", "key", (), {}, "", tags=("a", "b")))
+    (sent,) = fake.asked("POST", f"{NOVA}/servers")
+    assert sent.body["server"]["tags"] == ["a", "b"] and sent.headers["OpenStack-API-Version"] == "compute 2.52"
+    cloud.add_server_tags("s1", ("team a",))
+    cloud.add_server_tags("s1", ("team a",))
+    fake.on("GET", f"{NOVA}/servers/detail", Answer(200, {"servers": [{**server(1), "tags": ["team a"]}]}))
+    assert cloud.list_servers("c")[0].tags == ("team a",)

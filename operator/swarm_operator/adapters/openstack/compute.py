@@ -21,6 +21,8 @@ LISTING: Final = "2.69"
 It does so only for a request without filters, sorting or paging parameters, hence the plain list."""
 VOLUME_TYPE: Final = "2.67"
 """From here on a block device mapping names a volume type (Compute API, microversion history; Stein)."""
+TAGS: Final = "2.52"
+"""From here on a server is made with tags (Compute API, microversion history; Pike)."""
 SNAPSHOT: Final = "2.45"
 """Since then createImage answers with the image's id in the body (Nova API history); before, in a header with a URL that may name another endpoint."""
 CACHE_SECONDS: Final = 2.0
@@ -67,6 +69,9 @@ class ComputeCalls:
             del server["imageRef"]  # with a root volume Nova wants the image in the mapping alone
             server["block_device_mapping_v2"] = [_root_mapping(request.image_id, request.root_volume)]
             version = VOLUME_TYPE if "volume_type" in server["block_device_mapping_v2"][0] else BASE
+        if request.tags:
+            server["tags"] = list(request.tags)
+            version = version if version == VOLUME_TYPE else TAGS
         whole: Json = {"server": server}
         if request.server_group_id is not None:
             whole["os:scheduler_hints"] = {"group": request.server_group_id}
@@ -95,6 +100,13 @@ class ComputeCalls:
             self._delete_nova(
                 f"/servers/{_segment(server_id)}/metadata/{_segment(key)}", "server.metadata.delete", f"delete metadata {key} of server {server_id}"
             )
+        self._servers.invalidate()
+
+    def add_server_tags(self, server_id: str, tags: Sequence[str]) -> None:
+        """See `ports.compute.Cloud`."""
+        for tag in tags:
+            path, what = f"/servers/{_segment(server_id)}/tags/{_segment(tag)}", f"tag server {server_id}"
+            self._api.call("compute", "PUT", path, operation="compute.server.tag", what=what, effect=Effect.WRITE, microversion=TAGS)
         self._servers.invalidate()
 
     def start_server(self, server_id: str) -> None:

@@ -56,6 +56,7 @@ def server(item: Json) -> Server:
         security_groups=tuple(dict.fromkeys(group["name"] for group in item.get("security_groups") or [])),
         availability_zone=item.get("OS-EXT-AZ:availability_zone") or None,
         host_id=item.get("hostId") or None,
+        tags=tuple(item.get("tags") or ()),
     )
 
 

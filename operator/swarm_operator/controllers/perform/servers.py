@@ -160,6 +160,7 @@ def _create_server(action: Action, step: s.CreateServer) -> None:
         server_group_id=step.server_group_id,
         port_id=step.port_id,
         further_port_ids=step.further_port_ids,
+        tags=tuple(template.tags),
         root_volume=_root_volume(template, step),
     )
     made_by_nova = request.root_volume is not None and request.root_volume.volume_id is None

@@ -19,7 +19,7 @@ from swarm_operator.domain.cluster.nodes import is_empty, rotation, set_nodes, s
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.parts import Plans
 from swarm_operator.domain.cluster.promotion import adoptions, promotions
-from swarm_operator.domain.cluster.standing import stamps
+from swarm_operator.domain.cluster.standing import stamps, tags
 from swarm_operator.domain.cluster.steps import CreateServer, ExposeJoinToken, JoinNode, RemoveNode, Repair, RestartEngine, Step
 from swarm_operator.domain.facts import Known
 
@@ -38,6 +38,7 @@ def order_steps(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plans
             *plans.backup.steps,
             *plans.preloads.steps,
             *stamps(spec, observation, keep),
+            *tags(spec, keep),
         )
         engines = _engines(spec, plans, now)
         # Certificates are renewed by restarts of engines: not while the managers change, or one of theirs is restarted for another cause.

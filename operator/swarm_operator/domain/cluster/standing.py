@@ -9,9 +9,9 @@ from datetime import datetime
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
-from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, machine_spec, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
-from swarm_operator.domain.cluster.steps import StampServer
+from swarm_operator.domain.cluster.steps import StampServer, TagServer
 from swarm_operator.domain.cluster.template import (
     ENGINE,
     TEMPLATE,
@@ -93,4 +93,18 @@ def stamps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequen
             values[ENGINE] = taken_over(server.metadata.get(ENGINE, ""), engine)
         if values:
             found.append(StampServer(Known(server), machine.uid, values))
+    return tuple(found[:STAMPS_AT_ONCE])
+
+
+def tags(spec: SwarmClusterSpec, keep: Sequence[Machine]) -> tuple[TagServer, ...]:
+    """Tags that servers lack. One that leaves the spec stays: nobody knows from here who else has use for it."""
+    wanted = {pool: frozenset(machine_spec(spec, pool).tags) for _, pool, _ in pools(spec)}
+    found: list[TagServer] = []
+    for machine in keep:
+        server = machine.present
+        if server is None or server.status != "ACTIVE" or machine.being_deleted:
+            continue
+        lacking = wanted.get(machine.id.pool, frozenset()) - set(server.tags)
+        if lacking:
+            found.append(TagServer(Known(server), machine.uid, tuple(sorted(lacking))))
     return tuple(found[:STAMPS_AT_ONCE])

@@ -41,7 +41,7 @@ from swarm_operator.domain.cluster.steps.infrastructure import (
     RemoveRule,
     TagPort,
 )
-from swarm_operator.domain.cluster.steps.rollout import StampServer
+from swarm_operator.domain.cluster.steps.rollout import StampServer, TagServer
 from swarm_operator.domain.cluster.steps.rotation import (
     ForgetFormerKeys,
     RotateAuthority,
@@ -168,6 +168,7 @@ __all__ = [
     "StoreUnlockKey",
     "SwarmStep",
     "TagPort",
+    "TagServer",
     "TokenRotated",
     "UnlockKeyStep",
     "UnlockManager",

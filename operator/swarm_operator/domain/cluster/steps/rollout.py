@@ -12,6 +12,20 @@ from swarm_operator.domain.facts import Known
 
 
 @dataclass(frozen=True)
+class TagServer(Step):
+    """Put tags of the spec on a server that lacks them."""
+
+    condition: ClassVar[ConditionType] = ConditionType.MEMBERS_UP_TO_DATE
+    evidence: Known[Server]
+    machine_uid: str
+    tags: tuple[str, ...]
+
+    @property
+    def lane(self) -> str:
+        return "tags"
+
+
+@dataclass(frozen=True)
 class StampServer(Step):
     """Write metadata of ours on a server that has none: what it was made of."""
 
