@@ -50,7 +50,13 @@ def test_kubectl_scales_a_pool_up_and_down(kubectl: Kubectl, cloud: CloudView, u
     labels = [n["Spec"]["Labels"].get("tier") for n in view.nodes() if n["Spec"]["Role"] == "worker"]
     view.close()
     assert labels == ["apps", "apps"]
+    kubectl.patch("swarmcluster", NAME, {"spec": {"lifecycleHooks": [{"name": "say-goodbye", "at": "PreDrain", "pools": ["apps"]}]}})
     kubectl("scale", "swarmworkerpool", "apps", "--replicas=1")
+    eventually(lambda: held(kubectl) == {f"{NAME}-apps-1": ["say-goodbye"]}, within=30, what="the hook is waited for")
+    assert len(servers(cloud, uid)) == 3
+    kubectl("annotate", "swarmcluster", NAME, f"swarmops.io/hook-done={NAME}-apps-1/say-goodbye")
+    eventually(lambda: held(kubectl) == {}, within=30, what="the hook is done")
+    kubectl.patch("swarmcluster", NAME, {"spec": {"lifecycleHooks": None}})
     eventually(lambda: kubectl.get("swarmworkerpool", "apps")["status"]["replicas"] == 1, within=120)
     kubectl.wait("swarmworkerpool", "apps", timeout=60)
     assert servers(cloud, uid) == [f"{NAME}-apps-0", f"{NAME}-manager-0"]
@@ -92,6 +98,10 @@ def test_what_the_cloud_takes_of_a_preemptible_pool_is_made_again_at_once(kubect
     kubectl.wait("swarmcluster", NAME, timeout=90)
     assert servers(cloud, uid) == [f"{NAME}-apps-0-2", f"{NAME}-manager-0"]
     assert not kubectl.get("swarmcluster", NAME)["status"].get("repairs", {}).get("count")
+
+
+def held(kubectl: Kubectl) -> dict[str, list[str]]:
+    return {n["name"]: [h["name"] for h in n["hooks"]] for n in kubectl.get("swarmcluster", NAME)["status"]["nodes"] if n.get("hooks")}
 
 
 def repairs(kubectl: Kubectl) -> list[str]:

@@ -12,7 +12,7 @@ from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ObjectNa
 from swarm_operator.api.engine import EngineSpec
 from swarm_operator.api.floating_ip import FloatingIPSpec, WorkerFloatingIPSpec
 from swarm_operator.api.images import SnapshotSpec
-from swarm_operator.api.lifecycle import HealthCheckSpec, RecoverySpec, RemediationSpec
+from swarm_operator.api.lifecycle import HealthCheckSpec, LifecycleHook, RecoverySpec, RemediationSpec
 from swarm_operator.api.machine import MachineOverrides, MachineSpec, SshSpec
 from swarm_operator.api.network import NetworkSpec, SecurityGroupsSpec
 from swarm_operator.api.ports import ports_rule
@@ -94,6 +94,10 @@ class PoolSettings(ApiModel):
     )
     autoscaling: AutoscalingSpec | None = Field(default=None, description="Lets the operator choose the number of workers, within bounds, by what tasks need.")
     machine: MachineOverrides = Field(default_factory=MachineOverrides, description="Changes to spec.machine for this pool.")
+    deletion_order: Literal["HighestSlot", "Newest", "Oldest"] = Field(
+        default="HighestSlot",
+        description="Which workers go first when there are to be fewer. Before them go those that fail, and those that the annotation `swarmops.io/delete-first` names.",
+    )
     preemptible: bool = Field(
         default=False,
         description="The cloud may stop or delete servers of the pool at any time: that is no failure, they are started or replaced at once. Its nodes carry the label "
@@ -220,6 +224,12 @@ class SwarmClusterSpec(ApiModel):
         default_factory=list,
         max_length=32,
         description="When machines may be taken out for a rollout; at any time when empty. Repairs are not bound by them.",
+    )
+    lifecycle_hooks: list[LifecycleHook] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Points at which the removal of a machine that works waits until somebody else is done with it: scaling down, rollouts, replacements on request.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
     recovery: RecoverySpec = Field(default_factory=RecoverySpec, description="What is done when the majority of the managers is gone for good.")
     backup: BackupSpec | None = Field(default=None, description="Copies of the managers' raft state, to bring the swarm back when no manager is left.")

@@ -53,6 +53,14 @@ class MachineRemediation(ApiModel):
     since: str = Field(description="When it was done.", json_schema_extra={"format": "date-time"})
 
 
+class MachineHook(ApiModel):
+    """A lifecycle hook that the removal of a machine waits for."""
+
+    name: DnsLabel = Field(description="Name of the hook in spec.lifecycleHooks.")
+    at: Literal["PreDrain", "PreTerminate"] = Field(description="What it is waited for before.")
+    since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
+
+
 class MachineOrigin(ApiModel):
     """The place that a promoted manager had as a worker."""
 
@@ -105,6 +113,12 @@ class MachineStatus(ApiModel):
     remediation: MachineRemediation | None = Field(default=None, description="The last repair, while it is recent.")
     volumes: list[MachineVolumeStatus] = Field(
         default_factory=list, max_length=MOST_VOLUMES, description="Data volumes.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
+    )
+    hooks: list[MachineHook] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Lifecycle hooks that the removal of the machine waits for; done when the annotation `swarmops.io/hook-done` names machine and hook.",
+        json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]},
     )
     template_hash: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Hash of what the server was made of.")
     up_to_date: bool | None = Field(default=None, description="Whether the server is as the spec says; absent where that is not known.")

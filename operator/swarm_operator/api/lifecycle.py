@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from swarm_operator.api.backup import BackupName
-from swarm_operator.api.base import LIST_TYPE, ApiModel
+from swarm_operator.api.base import LIST_TYPE, ApiModel, DnsLabel
 
 
 class HealthCheckSpec(ApiModel):
@@ -64,6 +64,22 @@ class RemediationSpec(ApiModel):
         description="Rebuild a worker that no other repair brought back before it is replaced: a new root disk from its image; server, ports, addresses and volumes stay.",
     )
     retry_budget: RetryBudgetSpec = Field(default_factory=RetryBudgetSpec, description="How often is repaired before something else is done.")
+
+
+class LifecycleHook(ApiModel):
+    """A point at which the removal of a machine waits for somebody else."""
+
+    name: DnsLabel = Field(description="Name of the hook, as the annotation `swarmops.io/hook-done` has it after the machine's.")
+    at: Literal["PreDrain", "PreTerminate"] = Field(
+        description="PreDrain: before the node is drained. PreTerminate: when it is drained, before its server goes."
+    )
+    timeout_seconds: Annotated[int, Field(ge=1, le=604800)] = Field(default=600, description="How long it is waited for; then the removal goes on.")
+    pools: list[Annotated[str, Field(min_length=1, max_length=24)]] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Worker pools whose machines it holds, `manager` for managers; all when empty.",
+        json_schema_extra={LIST_TYPE: "set"},
+    )
 
 
 class RecoverySpec(ApiModel):

@@ -15,6 +15,7 @@ from swarm_operator.api.autoscaling import AutoscalingSpec
 from swarm_operator.api.cluster import SwarmClusterSpec, WorkerPool
 from swarm_operator.api.cluster_status import PoolScaling, PoolStatus, SwarmClusterStatus
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster.deletion_order import rank
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, pool_node_labels
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.workload import Room, TaskNeed, Workload
@@ -70,7 +71,7 @@ def scale(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clust
     waiting = list(work.waiting)
     for pool in pools:
         machines = current(table.of("Worker", pool.name))
-        look = _Look(pool, machines, nodes, work, held)
+        look = _Look(pool, machines, nodes, work, held, observation)
         entry = look.capacity(entries[pool.name])
         mine = [t for t in waiting if look.takes(t, entry)]
         entry, number = _up(look, entry, mine, now) if mine else _down(look, entry, now)
@@ -103,6 +104,7 @@ class _Look:
     nodes: Sequence[Node]
     work: Workload
     spec: SwarmClusterSpec
+    observation: ClusterObservation
 
     @property
     def bounds(self) -> AutoscalingSpec:
@@ -159,8 +161,8 @@ class _Look:
         return made
 
     def candidate(self) -> Machine | None:
-        """The worker that goes first when there is to be one fewer: that of the highest slot (`membership`)."""
-        return max(self.machines, key=lambda m: m.id.slot, default=None)
+        """The worker that goes first when there is to be one fewer: the same that `membership` takes."""
+        return max(self.machines, key=lambda m: rank(self.spec, self.observation, m), default=None)
 
     def of_use(self, machine: Machine) -> str:
         """Why the worker can't be spared; "" where it can."""

@@ -77,7 +77,18 @@ def _facts(
     """What is written to status, without the conditions."""
     built, remediation = _with_groups(plans.infrastructure.status, plans.groups), plans.remediation
     facts = observed_status(
-        spec, status, plans.observation, plans.table, plans.membership, built, remediation, plans.guests.messages, plans.standing, now, plans.volumes
+        spec,
+        status,
+        plans.observation,
+        plans.table,
+        plans.membership,
+        built,
+        remediation,
+        plans.guests.messages,
+        plans.standing,
+        now,
+        plans.volumes,
+        plans.hooks,
     )
     facts = held_back(facts, status, plans.preloads.pending, now)
     worked = {uid for uid, failure in remediation.failures.items() if failure.budgeted and not (failure.asked_for or failure.preempted)}
@@ -179,6 +190,7 @@ def _requeue(status: SwarmClusterStatus, plans: Plans, orphans: Orphans, steps: 
         requeue, wakes = JOINING_SECONDS, []
     else:
         requeue, wakes = SILENT_SECONDS if status.swarm_id is not None else BUSY_SECONDS, []
+    wakes += [hooks.wake_in for hooks in plans.hooks.values()]
     wakes += [orphans.wake_in, plans.rollout.wake_in, plans.images.wake_in, plans.recovery.wake_in, plans.restore.wake_in, plans.backup.wake_in]
     return max(JOINING_SECONDS, min([requeue, *(wake for wake in wakes if wake is not None)]))
 
@@ -191,5 +203,6 @@ def _busy(plans: Plans, steps: Sequence[Step]) -> bool:
         return False
     membership, remediation = plans.membership, plans.remediation
     on_its_way = any(not m.joined and m.uid not in remediation.failures for m in membership.keep)
-    leaving = any(not m.gone and m.uid not in remediation.preserved for m in membership.remove)
+    held = {uid for uid, hooks in plans.hooks.items() if hooks.waiting}
+    leaving = any(not m.gone and m.uid not in remediation.preserved and m.uid not in held for m in membership.remove)
     return on_its_way or leaving or any(m.pool not in plans.images.blocked for m in membership.create)

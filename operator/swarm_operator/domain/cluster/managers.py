@@ -7,14 +7,15 @@ for its port as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster.hooks import Hooks, hooks_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DemoteManager, DrainNode, JoinManager, RemoveNode, SetNode, Step
@@ -34,6 +35,8 @@ class ManagerChange:
     steps: tuple[Step, ...] = ()
     waiting: str = ""
     wake_in: float | None = None
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
+    """By UID, those of the manager that is about to be drained."""
 
 
 def founder(machines: Sequence[Machine]) -> Machine | None:
@@ -103,7 +106,7 @@ def change_managers(
     if unsettled > 0:
         return ManagerChange(waiting="the managers settle", wake_in=unsettled)
     if first := [n for n in leavers if n.machine_uid in yielding]:
-        return _leave(spec, observation, nodes, first[0], "its successor needs its volume", now)
+        return _leave(spec, observation, nodes, first[0], table, "its successor needs its volume", now)
     if joins or demoted:
         if not may_join(nodes):
             return ManagerChange(waiting="another manager is down: with one more member the majority could be lost")
@@ -114,16 +117,22 @@ def change_managers(
     if absent or not awaited <= {slots.get(n.machine_uid or "") for n in leavers}:
         return ManagerChange()
     leaver = max(leavers, key=lambda n: (not n.leader, slots.get(n.machine_uid or "", 0), n.id))
-    return _leave(spec, observation, nodes, leaver, "not wanted any more", now)
+    return _leave(spec, observation, nodes, leaver, table, "not wanted any more", now)
 
 
-def _leave(spec: SwarmClusterSpec, observation: ClusterObservation, nodes: Sequence[Node], leaver: Node, because: str, now: datetime) -> ManagerChange:
-    """Drain, then demote a manager that lives."""
+def _leave(
+    spec: SwarmClusterSpec, observation: ClusterObservation, nodes: Sequence[Node], leaver: Node, table: MachineTable, because: str, now: datetime
+) -> ManagerChange:
+    """Drain, then demote a manager that lives, once its hooks are done. One that takes no tasks is drained already."""
     if not may_leave(nodes, leaver):
         return ManagerChange(waiting=f"without {leaver.hostname} there is no majority")
     since = times.age(leaver.labels.get(NODE_LABEL_DRAINED), now)
     if leaver.availability != "drain" or since is None:
-        return ManagerChange((DrainNode(Known(leaver), times.stamp(now), because),))
+        machine = next((m for m in table.machines if m.uid == leaver.machine_uid), None)
+        hooks = {machine.uid: hooks_of(spec, observation, machine, "PreDrain", now)} if machine is not None else {}
+        if any(found.waiting for found in hooks.values()):
+            return ManagerChange(hooks=hooks)
+        return ManagerChange((DrainNode(Known(leaver), times.stamp(now), because),), hooks=hooks)
     if since < spec.drain_timeout_seconds and not (isinstance(observation.tasks, Known) and not observation.tasks.value.get(leaver.id)):
         return ManagerChange(waiting=f"{leaver.hostname} drains")
     return ManagerChange((DemoteManager(Known(leaver), because),))

@@ -11,6 +11,7 @@ from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster.deletion_order import rank
 from swarm_operator.domain.cluster.faults import REFUSED_SECONDS, refusal_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, current, next_incarnation, pools
 from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
@@ -68,7 +69,7 @@ def select(
     promote: list[tuple[Machine, MachineId]] = []
     for role, pool, replicas in pools(spec):
         machines = table.of(role, pool)
-        kept = _kept(status, observation, table, role, machines, replicas, remediation, rollout, restoring)
+        kept = _kept(spec, status, observation, table, role, machines, replicas, remediation, rollout, restoring)
         taken = {m.id.slot for m in kept}
         free = _free(taken, replicas - len(kept))
         spares: Mapping[int, tuple[Machine, MachineId]] = {}
@@ -116,12 +117,13 @@ def _spares(
         if role == "Worker" and pool == spec.managers.promote_from:
             machines = table.of(role, pool)
             changing = {m.id.slot for m in machines if m.uid in rollout.held} | {m.id.slot for m in machines if m.uid in rollout.succeed}
-            stay = _kept(status, observation, table, role, machines, replicas, remediation, rollout)
+            stay = _kept(spec, status, observation, table, role, machines, replicas, remediation, rollout)
             found += [m for m in stay if m.uid not in remediation.failures and m.id.slot not in changing]
     return found
 
 
 def _kept(
+    spec: SwarmClusterSpec,
     status: SwarmClusterStatus,
     observation: ClusterObservation,
     table: MachineTable,
@@ -132,11 +134,18 @@ def _kept(
     rollout: Rollout,
     restoring: bool = False,
 ) -> list[Machine]:
-    """At most `replicas` of the present holders: those to be replaced or on their way out never, then healthy before unhealthy and low slots before high ones."""
+    """At most `replicas` of the present holders: those to be replaced or on their way out never, then healthy before unhealthy, and as
+    `deletion_order` says."""
     wanted = [m for m in machines if m.uid not in rollout.given_up]
     holders = [m for m in current(wanted) if not _released(status, observation, table, role, m, remediation, rollout, restoring)]
-    holders.sort(key=lambda m: (_on_its_way_out(m), _unhealthy(m, remediation), m.id.slot))
+    holders.sort(key=lambda m: (_on_its_way_out(m), *_going_first(spec, observation, m, remediation)))
     return sorted(holders[:replicas], key=lambda m: m.id)
+
+
+def _going_first(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, remediation: Remediation) -> tuple[bool, bool, float, int]:
+    """As in Cluster API: what is named before what is unhealthy before the order."""
+    named, order, slot = rank(spec, observation, machine)
+    return named, _unhealthy(machine, remediation), order, slot
 
 
 def _on_its_way_out(machine: Machine) -> bool:

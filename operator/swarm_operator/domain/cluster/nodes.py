@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -12,6 +12,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
+from swarm_operator.domain.cluster.hooks import Hooks, hooks_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, pool_node_labels
 from swarm_operator.domain.cluster.managers import makes_way, out_of_raft
 from swarm_operator.domain.cluster.membership import stale
@@ -36,10 +37,11 @@ from swarm_operator.domain.swarm import Node, SwarmSettings, SwarmView
 
 @dataclass(frozen=True)
 class Removal:
-    """`draining`: names of the machines that are waited for."""
+    """`draining`: names of the machines that are waited for. `hooks`: by UID, those of machines that are about to be drained, or to go."""
 
     steps: tuple[Step, ...]
     draining: tuple[str, ...]
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
 
 
 def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -102,6 +104,7 @@ def remove_machines(
     budget = _budget(spec, observation, table, remove, remediation)
     steps: list[Step] = [DeleteServer(s, f"surplus-{s.value.id}", Reason.DELETED, "made twice") for s in table.surplus if s.value.task_state != "deleting"]
     draining: list[str] = []
+    hooks: dict[str, Hooks] = {}
     for machine in sorted(remove, key=lambda m: (m.id.role, m.id.pool, -m.id.slot, m.id.incarnation)):
         server = machine.present
         if server is None or server.task_state == "deleting":
@@ -130,12 +133,18 @@ def remove_machines(
         if node.availability != "drain" or since is None:
             if failure is None and budget.refusal(machine, Actor.SCALE_DOWN, name):
                 continue
+            hooks[machine.uid] = hooks_of(spec, observation, machine, "PreDrain", now)
+            if hooks[machine.uid].waiting:
+                continue
             steps.append(DrainNode(evidence, times.stamp(now), because))
         elif is_empty(observation, node) or since >= spec.drain_timeout_seconds:
+            hooks[machine.uid] = hooks_of(spec, observation, machine, "PreTerminate", now)
+            if hooks[machine.uid].waiting:
+                continue
             steps += [RemoveNode(evidence, machine.uid, because), PreserveServer(Known(server), machine.uid, because) if preserve else delete]
         if not steps or steps[-1] is not delete:
             draining.append(name)
-    return Removal(tuple(steps), tuple(draining))
+    return Removal(tuple(steps), tuple(draining), hooks)
 
 
 def _preserve(machine: Machine, server: Known[Server], because: str) -> list[Step]:

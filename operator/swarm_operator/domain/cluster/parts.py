@@ -14,6 +14,7 @@ from swarm_operator.domain.cluster.backup import BackupPlan, plan_backup
 from swarm_operator.domain.cluster.creation import Creation, plan_creation
 from swarm_operator.domain.cluster.floating_ips import address_problem
 from swarm_operator.domain.cluster.guests import GuestPlan, plan_guests
+from swarm_operator.domain.cluster.hooks import Hooks
 from swarm_operator.domain.cluster.images import ImagePlan, plan_images
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, plan_infrastructure
 from swarm_operator.domain.cluster.machines import MachineTable, tabulate
@@ -63,6 +64,11 @@ class Plans:
     restore: Restore
     lost: str | None
     leaderless: str | None
+
+    @property
+    def hooks(self) -> dict[str, Hooks]:
+        """By UID, of machines that are about to be drained, or to go."""
+        return {**self.removal.hooks, **self.change.hooks}
 
 
 def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> Plans:

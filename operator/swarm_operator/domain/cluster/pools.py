@@ -85,7 +85,7 @@ def pool_of(found: PoolObject) -> WorkerPool | None:
         return None
     replicas = 0 if found.deleting else found.spec.replicas
     scaling = None if found.deleting else found.spec.autoscaling
-    shared = {name: getattr(found.spec, name) for name in ("machine", "preemptible", "floating_ip", "node_labels")}
+    shared = {name: getattr(found.spec, name) for name in ("machine", "deletion_order", "preemptible", "floating_ip", "node_labels")}
     return WorkerPool(name=found.name, replicas=replicas, autoscaling=scaling, **shared)
 
 

@@ -19,6 +19,7 @@ from swarm_operator.domain import times
 from swarm_operator.domain.cluster import credentials
 from swarm_operator.domain.cluster.floating_ips import serving_address, settings_of
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
+from swarm_operator.domain.cluster.hooks import NO_HOOKS, Hooks
 from swarm_operator.domain.cluster.ladder import HEALTHY_SECONDS
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.membership import Membership
@@ -48,6 +49,7 @@ def observed_status(
     standings: Mapping[str, Standing],
     now: datetime,
     volumes: VolumePlan,
+    hooks: Mapping[str, Hooks],
 ) -> SwarmClusterStatus:
     """Everything but the conditions and observedGeneration."""
     leaving = {m.uid for m in membership.remove}
@@ -58,7 +60,18 @@ def observed_status(
     left = {m.uid: m for m in membership.frozen if not m.gone or m.was_created}
     shown += list(left.values())
     nodes = [
-        _record(spec, observation, m, m.uid in leaving, remediation, messages.get(m.uid, ""), standings.get(m.uid, NOT_KNOWN), now, volumes)
+        _record(
+            spec,
+            observation,
+            m,
+            m.uid in leaving,
+            remediation,
+            messages.get(m.uid, ""),
+            standings.get(m.uid, NOT_KNOWN),
+            now,
+            volumes,
+            hooks.get(m.uid, NO_HOOKS),
+        )
         for m in sorted(shown, key=lambda m: m.id)
     ]
     nodes = [n if n.machine_uid not in left else _as_it_was(n, left[n.machine_uid]) for n in nodes]
@@ -159,6 +172,7 @@ def _record(
     standing: Standing,
     now: datetime,
     volumes: VolumePlan,
+    hooks: Hooks,
 ) -> MachineStatus:
     server, node, old = machine.present, machine.member, machine.record
     phase = _phase(machine, observation, leaving, remediation)
@@ -180,7 +194,7 @@ def _record(
         phase=phase,
         phase_since=old.phase_since if old is not None and old.phase == phase else times.stamp(now),
         created_at=_created(machine),
-        message=_message(machine, phase, remediation, waiting_for)[:1024],
+        message=(hooks.text or _message(machine, phase, remediation, waiting_for))[:1024],
         availability_zone=zone_of(machine),
         zones_tried=[] if machine.joined else list(zones_tried(machine)),
         flavors_tried=list(old.flavors_tried) if old is not None and not machine.joined else [],
@@ -191,6 +205,7 @@ def _record(
         engine_certificate_expires=_tls_expires(observation, machine) or (old.engine_certificate_expires if old is not None else None),
         remediation=_repair(old, phase, now),
         volumes=list(volumes.states.get(machine.uid, ())) if not leaving else list(old.volumes) if old is not None else [],
+        hooks=list(hooks.hooks),
         template_hash=standing.hash or (old.template_hash if old is not None else None),
         up_to_date=standing.up_to_date if standing is not NOT_KNOWN else (old.up_to_date if old is not None else None),
         engine_configured=(old is not None and old.engine_configured)
