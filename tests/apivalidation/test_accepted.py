@@ -36,7 +36,7 @@ def test_defaults_of_the_server_are_those_of_the_operator(api: Kubectl, kind: st
     stored = dry_run(api, SMALLEST[kind])["spec"]
     assert PARSE[kind](stored) == PARSE[kind](SMALLEST[kind]["spec"])
     if kind == "SwarmCluster":
-        assert stored["managers"] == {"replicas": 1, "machine": {}, "floatingIP": {"enabled": True}, "schedulable": True}
+        assert stored["managers"] == {"replicas": 1, "machine": {}, "floatingIP": {"enabled": True, "deletionPolicy": "Delete"}, "schedulable": True}
         assert stored["swarm"] == {
             "defaultAddrPools": ["10.128.0.0/9"],
             "subnetSize": 24,
