@@ -139,6 +139,24 @@ def test_without_a_spec_backups_stay_and_they_go_with_the_cluster() -> None:
     assert not world.cloud.images
 
 
+def test_what_a_restore_needs_is_left_behind_with_the_cluster() -> None:
+    world = ready({"deletionPolicy": "Retain", "swarm": {"autolock": True}})
+    ask(world, "x")
+    drive(world, lambda: len(backups(world).kept) == 1)
+    world.delete()
+    drive(world, lambda: world.resource is None)
+    assert len(world.cloud.images) == 1
+    assert {world.objects.secrets[("default", f"demo-{name}")][0] for name in ("backup-key", "unlock-key", "ssh")} == {""}
+
+
+def test_a_key_that_a_user_made_is_used_and_stays_theirs() -> None:
+    world = ready({})
+    world.objects.secrets[("default", "demo-backup-key")] = ("user", {"key": b"u" * 40})
+    ask(world, "x")
+    drive(world, lambda: len(backups(world).kept) == 1)
+    assert world.objects.secrets[("default", "demo-backup-key")] == ("user", {"key": b"u" * 40})
+
+
 def test_crash_at_every_call_of_a_backup() -> None:
     """Never two images of one backup, and always one in the end."""
     start = ready(THREE)

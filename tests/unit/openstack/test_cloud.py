@@ -478,3 +478,18 @@ def test_tags_of_servers(fake: Any, cloud: OpenStackCloud) -> None:
     cloud.add_server_tags("s1", ("team a",))
     fake.on("GET", f"{NOVA}/servers/detail", Answer(200, {"servers": [{**server(1), "tags": ["team a"]}]}))
     assert cloud.list_servers("c")[0].tags == ("team a",)
+
+
+def test_content_of_an_image(fake: Any, cloud: OpenStackCloud) -> None:
+    path = "/image/v2/images/i/file"
+    fake.on("GET", path, Answer(200, "x" * 700_000, {"Content-Type": "application/octet-stream"}))
+    pieces = list(cloud.download_image("i"))
+    assert b"".join(pieces) == b"x" * 700_000 and len(pieces) > 1
+    fake.on("GET", path, Answer(204))
+    with pytest.raises(ExternalError) as caught:
+        list(cloud.download_image("i"))
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+    fake.on("GET", path, Answer(503, {"message": "busy"}))
+    with pytest.raises(ExternalError) as caught:
+        list(cloud.download_image("i"))
+    assert caught.value.kind is ErrorKind.TRANSIENT
