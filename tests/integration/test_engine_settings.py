@@ -48,6 +48,34 @@ def tasks(view: DockerView) -> set[str]:
     return {task["ID"] for task in view.api.tasks(filters={"service": "web", "desired-state": "running"}) if task["Status"]["State"] == "running"}
 
 
+def the_only_manager_gets_a_successor(kubectl: Kubectl, cloud: CloudView, view: DockerView, uid: str) -> None:
+    """Its address, the swarm's secrets and the tasks of the workers are as before, and the workers do as the new one says."""
+    before = kubectl.get("swarmcluster", NAME)["status"]
+    swarm, running = view.api.info()["Swarm"]["Cluster"]["ID"], tasks(view)
+    view.api.create_secret("token", b"kept", labels={"team": "a"})
+    machine = {"managers": {"replicas": 1, "machine": {"configDrive": True}}}
+    kubectl.patch("swarmcluster", NAME, {"spec": machine})
+    eventually(lambda: kubectl.get("swarmcluster", NAME)["status"].get("rollout", {}).get("state") == "Held", within=30, what="by default it stays")
+    kubectl.patch("swarmcluster", NAME, {"spec": {"rollout": {"loneManager": "Replace"}}})
+
+    def replaced() -> bool:
+        nodes = kubectl.get("swarmcluster", NAME)["status"]["nodes"]
+        return len(cloud.servers(uid)) == 3 == len(nodes) and any(n["name"] == f"{NAME}-manager-0-2" and n["phase"] == "Ready" for n in nodes)
+
+    eventually(replaced, within=300, every=1, what="the second manager has taken the place of the first")
+    kubectl.wait("swarmcluster", NAME, timeout=60)
+    assert kubectl.get("swarmcluster", NAME)["status"]["endpoint"] == before["endpoint"], "the floating IP went over"
+    after = docker_view(kubectl, NAME)
+    try:
+        assert [n["Description"]["Hostname"] for n in after.nodes() if n["Spec"]["Role"] == "manager"] == [f"{NAME}-manager-0-2"] and len(after.nodes()) == 3
+        assert after.api.info()["Swarm"]["Cluster"]["ID"] == swarm and [s["Spec"]["Name"] for s in after.api.secrets()] == ["token"]
+        assert tasks(after) == running, "what runs on workers runs on"
+        kubectl.patch("swarmservice", "web", {"spec": {"replicas": 5}})
+        eventually(lambda: len(tasks(after)) == 5, within=60, what="a worker does as the new manager says")
+    finally:
+        after.close()
+
+
 def test_engines_take_over_other_settings_in_place(kubectl: Kubectl, operator: Operator, cloud: CloudView) -> None:
     kubectl.apply(cluster_manifest(NAME, workers=2, drainTimeoutSeconds=60))
     kubectl.wait("swarmcluster", NAME, timeout=420)
@@ -108,9 +136,9 @@ def test_engines_take_over_other_settings_in_place(kubectl: Kubectl, operator: O
     settings(logDriver="local")
     kubectl.wait("swarmcluster", NAME, timeout=60)
     assert condition(kubectl.get("swarmcluster", NAME), "RolloutHalted")["status"] == "False"
-    view.close()
-
     assert {n["name"]: n["serverID"] for n in kubectl.get("swarmcluster", NAME)["status"]["nodes"]} == servers, "no server was made for any of it"
+    the_only_manager_gets_a_successor(kubectl, cloud, view, uid)
+    view.close()
     kubectl("delete", "swarmservice", "web", "--timeout=60s", timeout=90)
     kubectl("delete", "swarmcluster", NAME, "--timeout=180s", timeout=200)
     assert cloud.leftovers(uid) == []

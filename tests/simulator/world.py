@@ -68,6 +68,8 @@ class World:
     def __init__(self, spec: dict[str, Any] | None = None) -> None:
         self.clock = FakeClock()
         self.faults = Faults()
+        self.inside = False
+        """The operator reaches fixed addresses, as one that runs on the cluster's network does."""
         self.cloud = SimCloud(world=self)
         self.guests: dict[str, Guest] = {}
         self.objects = SimObjects()
@@ -185,7 +187,7 @@ class World:
             if fip.address == address and fip.port_id is not None:
                 bound = [g for g in self.guests.values() if port_id(g.server) == fip.port_id and self.alive(g)]
                 return bound[0] if bound else None
-        found = [g for g in self.guests.values() if through and g.server.address == address and self.alive(g)]
+        found = [g for g in self.guests.values() if (through or self.inside) and g.server.address == address and self.alive(g)]
         return found[0] if found else None
 
     def join(self, guest: Guest, managers: list[str], token: str, *, drained: bool = False) -> None:

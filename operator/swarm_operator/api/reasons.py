@@ -75,7 +75,7 @@ class Reason(StrEnum):
     )
     MACHINES_OUTDATED = (
         "MachinesOutdated",
-        "Machines are not as declared and are left so: spec.rollout.strategy is OnDelete (delete their servers to have them replaced), or it is the only manager.",
+        "Machines are not as declared and are left so: spec.rollout.strategy is OnDelete (delete their servers to have them replaced), or it is the only manager (spec.rollout.loneManager).",
     )
     WINDOW_CLOSED = "WindowClosed", "Machines are to be changed in the next of spec.maintenanceWindows."
     BUDGET_EXHAUSTED = "BudgetExhausted", "Too many machines are unhealthy at once: the cause is elsewhere, and nothing is repaired or replaced."

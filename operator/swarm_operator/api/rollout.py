@@ -43,6 +43,11 @@ class RolloutSpec(ApiModel):
         default="Hold",
         description="Where the project's quota has no room for a worker's successor beside it. Hold: wait for room. DeleteFirst: one worker at a time goes before its successor is made, as far as services can do without it.",
     )
+    lone_manager: Literal["Hold", "Replace"] = Field(
+        default="Hold",
+        description="The only manager, when it is outdated. Hold: it stays as it is. Replace: a second manager joins beside it and takes its place; for that time the loss of either "
+        "one is the loss of the majority.",
+    )
     order: list[Annotated[str, Field(min_length=1, max_length=24)]] = Field(
         default_factory=list,
         max_length=33,
@@ -88,7 +93,7 @@ class RolloutStatus(ApiModel):
 
     state: RolloutState = Field(
         default="Complete",
-        description="Complete: all machines are as declared. Waiting: for a window, for services, or for other machines. Held: only the one manager is not.",
+        description="Complete: all machines are as declared. Waiting: for a window, for services, or for other machines. Held: only the one manager is not, and it stays (`loneManager`).",
     )
     updated: int = Field(default=0, ge=0, description="Machines that are as declared.")
     outdated: int = Field(default=0, ge=0, description="Machines that are not.")

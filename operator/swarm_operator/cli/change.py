@@ -82,8 +82,9 @@ def replace(context: Context) -> int:
     else:
         cluster, machine = context.machine(arguments.machine, arguments.cluster)
         name = machine["name"]
-        if machine["role"] == "Manager" and (cluster["spec"].get("managers") or {}).get("replicas", 1) == 1:
-            raise wrong(f"machine {name} is the only manager: the swarm would go with it")
+        alone = machine["role"] == "Manager" and (cluster["spec"].get("managers") or {}).get("replicas", 1) == 1
+        if alone and (cluster["spec"].get("rollout") or {}).get("loneManager") != "Replace":
+            raise wrong(f"machine {name} is the only manager: it is replaced only where spec.rollout.loneManager is Replace")
     chosen = cluster["metadata"]["name"]
 
     def names(present: list[str]) -> list[str]:

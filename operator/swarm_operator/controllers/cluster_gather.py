@@ -36,7 +36,7 @@ from swarm_operator.domain.cluster.engine_tls import certificates_due
 from swarm_operator.domain.cluster.floating_ips import given_addresses
 from swarm_operator.domain.cluster.floors import ServiceLoad, loads
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
-from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, fixed_address, is_up, reachable_address, to_ask
+from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, certified_address, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, Secrets
 from swarm_operator.domain.cluster.pools import PoolMerge
@@ -258,7 +258,7 @@ class Gatherer:
         # The nodes are known now: ask only the guests that are not members.
         table = tabulate(self._status, observation, self._clock.now())
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
-        asked = to_ask(self._spec, machines, observation.swarm)
+        asked = to_ask(self._spec, machines if isinstance(observation.swarm, Known) else table.of("Manager"), observation.swarm)
         if isinstance(observation.swarm, Known):
             asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()), *certificates_due(machines, self._clock.now()))
             observation = replace(observation, workload=self._read(lambda: look_at_tasks(self._spec, swarm)))
@@ -277,7 +277,10 @@ class Gatherer:
         through = next((m for m in up if m.joined), next(iter(up), None))
         if self._spec.managers.floating_ip.enabled and through is not None:
             logins.jump = through.uid
-            logins.direct = frozenset(m.uid for m in up)
+            # The successor of the only manager has no address of its own yet: it is reached through the former.
+            beside = [m for m in up if m.uid not in logins.addresses and through.joined and m.id.slot == through.id.slot]
+            logins.addresses |= {m.uid: address for m in beside if (address := fixed_address(m)) is not None}
+            logins.direct = frozenset(m.uid for m in up if m not in beside)
         loading = (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines), *backup.to_reach(self._status, machines))
         # Members without pinned keys (joined by metadata, or status was lost) that something is to be done on.
         needed = list({m.uid: m for m in (*asked, *loading, *to_reach(self._spec, observation, machines, self._clock.now()))}.values())
@@ -366,7 +369,8 @@ class Gatherer:
             return Guest(EngineInfo("", ENGINE_SILENT, error=error.message), volumes=volumes)
         if machine.id.role != "Manager" or self._contents.tls is None:
             return Guest(engine, volumes=volumes)
-        addresses = [a for a in (logins.addresses.get(machine.uid), fixed_address(machine)) if a is not None]
+        reach = certified_address(self._spec, self._uid, machine, observation.networking)
+        addresses = [a for a in (reach, fixed_address(machine)) if a is not None]
         expires = tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now())
         return Guest(engine, expires is not None, volumes, expires)
 

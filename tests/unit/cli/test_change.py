@@ -108,6 +108,9 @@ def test_the_only_manager_is_not_replaced() -> None:
     with pytest.raises(ExternalError, match="only manager"):
         run("replace", "m-0", api=api)
     assert api.writes == []
+    asked_for = FakeApi(annotated("", rollout={"loneManager": "Replace"}))
+    run("replace", "m-0", api=asked_for)
+    assert len(asked_for.writes) == 1
     several = FakeApi(annotated("", managers={"replicas": 3}))
     run("replace", "m-0", api=several)
     assert len(several.writes) == 1

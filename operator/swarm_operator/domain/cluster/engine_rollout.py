@@ -21,6 +21,7 @@ from swarm_operator.domain.cluster.budget import Actor, Budget
 from swarm_operator.domain.cluster.guests import is_up, pin
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.only_manager import may_be_replaced
 from swarm_operator.domain.cluster.slots import Slot, is_ready, ready_for
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing, standings
 from swarm_operator.domain.cluster.steps import DrainForEngine, ReloadEngine, RestartEngine, Step
@@ -58,7 +59,7 @@ def reloads(observation: ClusterObservation, found: Sequence[Slot], standing: Ma
 
 
 def restarting(spec: SwarmClusterSpec, found: Sequence[Slot], standing: Mapping[str, Standing]) -> list[Slot]:
-    """Those that need a restart and no new server. The only manager gets none, so its engine need not wait for it."""
+    """Those that need a restart and no new server. Where the only manager gets none, its engine need not wait for it."""
     return [
         s
         for s in found
@@ -144,7 +145,7 @@ def engine_steps(
 
 
 def _is_alone(spec: SwarmClusterSpec, machine: Machine) -> bool:
-    return machine.id.role == "Manager" and spec.managers.replicas == 1
+    return machine.id.role == "Manager" and spec.managers.replicas == 1 and not may_be_replaced(spec)
 
 
 def _unreached(machine: Machine, observation: ClusterObservation) -> str:

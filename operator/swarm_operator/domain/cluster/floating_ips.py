@@ -127,9 +127,13 @@ def floating_ip_steps(
     asked = set()
     replaced = set()
     """Slots whose address the spec gives, and that have it."""
+    formers: dict[str, Machine] = {}
+    for machine in sorted(keep, key=lambda m: m.id):
+        formers.setdefault(machine.id.slot_uid(uid), machine)
     for machine in keep:
         chosen = settings_of(spec, machine.id.pool)
-        if not chosen.enabled:
+        # Of two holders the former has the address until it goes.
+        if not chosen.enabled or formers[machine.id.slot_uid(uid)].uid != machine.uid:
             continue
         given, found = given_address(spec, machine.id), wanted_floating_ip(spec, networking, uid, machine.id)
         if given is not None and (found is None or taken_by(found, networking, uid, observation.servers.value)):

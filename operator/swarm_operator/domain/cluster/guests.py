@@ -9,7 +9,7 @@ from swarm_operator.api.backup import BackupRecord
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import Rung, SwarmClusterStatus
 from swarm_operator.domain.cloud import OwnedNetworking
-from swarm_operator.domain.cluster.floating_ips import serving_address
+from swarm_operator.domain.cluster.floating_ips import serving_address, wanted_floating_ip
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.managers import founder
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
@@ -52,6 +52,15 @@ def reachable_address(spec: SwarmClusterSpec, cluster_uid: str, machine: Machine
     if not spec.managers.floating_ip.enabled:
         return fixed_address(machine)
     return serving_address(spec, networking, cluster_uid, machine)
+
+
+def certified_address(spec: SwarmClusterSpec, cluster_uid: str, machine: Machine, networking: Fact[OwnedNetworking]) -> str | None:
+    """The address that a manager's certificate is good for beside its fixed one: where it is reached, or will be once the former holder of its slot has gone."""
+    reach = reachable_address(spec, cluster_uid, machine, networking)
+    if reach is not None or not isinstance(networking, Known):
+        return reach
+    coming = wanted_floating_ip(spec, networking.value, cluster_uid, machine.id)
+    return coming.address if coming is not None else None
 
 
 def is_up(machine: Machine) -> bool:
@@ -197,7 +206,7 @@ def _manager(
 
 def configure(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, guest: Guest, advertise: str) -> tuple[ConfigureEngine, ...]:
     """TLS of a manager's engine, where it is not in force."""
-    reach = reachable_address(spec, observation.uid, machine, observation.networking)
+    reach = certified_address(spec, observation.uid, machine, observation.networking)
     if spec.managers.floating_ip.enabled and reach is None:
         return ()
     addresses = tuple(dict.fromkeys(a for a in (reach, advertise, "127.0.0.1") if a is not None))

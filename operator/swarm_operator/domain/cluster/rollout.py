@@ -2,7 +2,8 @@
 
 A worker's successor is made beside it, in the same slot; the former holder serves until the successor is ready, then it is drained and goes. Only where `maxSurge` leaves no room,
 or what the machine has can't be there twice, the machine goes first (`maxUnavailable`). Pools take their turn one after the other. Then come the managers, one at a time and the
-leader last: each leaves raft before its successor boots on its port (`managers.change_managers`), so there must be three at least. The only manager holds the swarm and stays.
+leader last: each leaves raft before its successor boots on its port (`managers.change_managers`), so there must be three at least. The only manager holds the swarm and stays,
+or gets a second one beside it first (`only_manager`).
 Engines that only get other settings keep their servers (`engine_rollout`): where a restart is needed, in the same order and under the same rules, pool by pool.
 
 Nothing here is remembered but a halt: which machines are outdated, which slots have two holders, and who is drained is seen in Nova and in the swarm.
@@ -16,12 +17,11 @@ from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
-from swarm_operator.api.ports import has_own_address
 from swarm_operator.api.rollout import HaltedRollout, RolloutStatus
 from swarm_operator.api.windows import opening
-from swarm_operator.domain.cluster import engine_rollout, floors, rollout_quota
+from swarm_operator.domain.cluster import engine_rollout, floors, only_manager, rollout_quota
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
-from swarm_operator.domain.cluster.machines import Machine, MachineTable, machine_spec, pools
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.cluster.rollout_halt import failed_machine, halt_of, spec_hash
@@ -81,9 +81,15 @@ def plan_rollout(
     now: datetime,
 ) -> Rollout:
     """Pure; see the module. Without the swarm's own view of a majority nothing begins and nobody who serves goes."""
+    standing, asked = only_manager.asked_for(spec, observation, table, standing)
     going = status.rollout.state != "Complete"
     groups = {
-        (role, pool): slots([m for m in table.of(role, pool) if m.uid not in remediation.preserved], standing, going_back=going)
+        (role, pool): slots(
+            [m for m in table.of(role, pool) if m.uid not in remediation.preserved],
+            standing,
+            going_back=going,
+            alone=role == "Manager" and spec.managers.replicas == 1,
+        )
         for role, pool, _ in pools(spec)
     }
     every = [slot for found in groups.values() for slot in found]
@@ -96,7 +102,7 @@ def plan_rollout(
     if blind:
         course.held = {m.uid for s in every for m in s.former}
     else:
-        _go(spec, observation, table, groups, remediation, standing, halted, course, now)
+        _go(spec, observation, table, groups, remediation, standing, halted, asked, course, now)
     failed = frozenset(remediation.failures) if halted is not None else frozenset()
     frozen = frozenset(s.holder.uid for s in every if s.holder.uid in failed and never_served(s.holder) and not standing.get(s.holder.uid, NOT_KNOWN).outdated)
     engines = {s.holder.uid: f"engine settings, by a {st.engine_why}" for s in every if (st := standing.get(s.holder.uid, NOT_KNOWN)).engine_why}
@@ -126,6 +132,7 @@ def _go(
     remediation: Remediation,
     standing: Mapping[str, Standing],
     halted: HaltedRollout | None,
+    asked: str | None,
     course: _Course,
     now: datetime,
 ) -> None:
@@ -135,7 +142,7 @@ def _go(
         course.wakes.append(window.next_in)
     rolling = spec.rollout.strategy == "RollingUpdate"
     budget = remediation.budget or assess_budget(spec, observation, table, failed=remediation.counted)
-    unhealthy = next(iter(sorted(o.name for o in budget.failed.values())), None)
+    unhealthy = next(iter(sorted(o.name for uid, o in budget.failed.items() if uid != asked)), None)
     restarting = {key: engine_rollout.restarting(spec, found, standing) for key, found in groups.items()} if rolling and halted is None else {}
     # What has begun is finished before anything else begins.
     course.engines_out += [m for due in restarting.values() for m in engine_rollout.under_way(due)]
@@ -147,18 +154,24 @@ def _go(
     for role, pool in _ordered(spec, groups):
         found = groups[(role, pool)]
         course.release |= {s.holder.uid for s in found if rolling and never_served(s.holder) and standing.get(s.holder.uid, NOT_KNOWN).outdated}
-        _retire(spec, observation, found, course, now, fallback.machines, may_begin=window.open)
+        # Two managers are a moment of risk, which no window makes longer.
+        _retire(spec, observation, found, course, now, fallback.machines, may_begin=window.open or role == "Manager")
         outdated = [s for s in found if standing.get(s.holder.uid, NOT_KNOWN).outdated]
         if halted is None:
             reload, waits = engine_rollout.reloads(observation, found, standing)
             course.reload += reload
             course.waits += waits
         engines = restarting.get((role, pool), [])
-        if (outdated or engines) and rolling and halted is None and done:
+        alone = role == "Manager" and spec.managers.replicas == 1
+        if (outdated or engines) and (rolling or (alone and asked is not None)) and halted is None and done:
             if not window.open:
                 course.waits.append("the next maintenance window" if window.next_in is not None else "a maintenance window, of which none ever opens")
             elif engines and (not outdated or len(engines) == len(outdated) == spec.managers.replicas == 1):
                 _next_engine(spec, observation, role, found, engines, budget, unhealthy, standing, course, now)
+            elif alone:
+                chosen, wait = only_manager.to_succeed(spec, observation, table, found[0], unhealthy)
+                course.succeed |= {found[0].holder.uid} if chosen else set()
+                course.waits += [wait] if wait else []
             elif role == "Manager":
                 _next_manager(spec, observation, found, outdated, budget, course)
             else:
@@ -267,9 +280,8 @@ def _next_workers(
 
 def _limits(spec: SwarmClusterSpec, pool: str) -> tuple[int, int]:
     """(surge, unavailable) of a pool. Where a machine has what can't be there twice (a data volume, an address of its own), it always goes before its successor is made."""
-    rollout, machine = spec.rollout, machine_spec(spec, pool)
-    bound = bool(machine.volumes) or has_own_address(machine.ports)
-    return (0, max(1, rollout.max_unavailable)) if bound else (rollout.max_surge, rollout.max_unavailable)
+    rollout = spec.rollout
+    return (0, max(1, rollout.max_unavailable)) if only_manager.is_bound(spec, pool) else (rollout.max_surge, rollout.max_unavailable)
 
 
 def _canary(
@@ -292,8 +304,6 @@ def _next_manager(
     """One manager leaves, when all are members and none changes; the leader is the last. One that has left raft already goes on."""
     view = observation.swarm
     assert isinstance(view, Known)
-    if spec.managers.replicas == 1:
-        return
     going = [s.holder for s in outdated if s.holder.member is not None and s.holder.member.role != "manager"]
     if going:
         course.release |= {m.uid for m in going}

@@ -9,8 +9,12 @@ from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.api.rollout import HaltedRollout, RolloutState, RolloutStatus
+from swarm_operator.domain.cluster.only_manager import may_be_replaced
 from swarm_operator.domain.cluster.slots import Slot
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
+
+_HELD = "the only manager, which holds the swarm and stays; with three managers, or with rollout.loneManager: Replace, it would be replaced"
+_HELD_BOUND = "the only manager, which holds the swarm and stays: its data volumes or fixed addresses can't be in two places"
 
 
 def report(
@@ -43,9 +47,10 @@ def report(
         not pairs
         and not started
         and spec.managers.replicas == 1
+        and not may_be_replaced(spec)
         and all(_only_manager(s, standing) for s in every if standing.get(s.holder.uid, NOT_KNOWN).up_to_date is False)
     ):
-        state, text = "Held", f"{about}: the only manager, which holds the swarm and is never replaced; with three managers it would be"
+        state, text = "Held", f"{about}: {_HELD_BOUND if spec.rollout.lone_manager == 'Replace' else _HELD}"
     elif waits and not started and not pairs:
         state, text = "Waiting", f"{about}; waiting for {waits[0]}"
     else:

@@ -9,7 +9,7 @@ from datetime import datetime
 from swarm_operator.domain import times
 from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
-from swarm_operator.domain.facts import Known
+from swarm_operator.domain.facts import Known, Unknown
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Slot:
         return self.holder.joined or any(m.joined for m in self.former)
 
 
-def slots(machines: Sequence[Machine], standing: Mapping[str, Standing], *, going_back: bool) -> tuple[Slot, ...]:
-    """By slot. `going_back`: a rollout was under way, so that a successor that was not made yet can be given up as well."""
+def slots(machines: Sequence[Machine], standing: Mapping[str, Standing], *, going_back: bool, alone: bool = False) -> tuple[Slot, ...]:
+    """By slot. `going_back`: a rollout was under way, so that a successor that was not made yet can be given up as well. `alone`: these are managers, of which there shall be one."""
     by_slot: dict[int, list[Machine]] = {}
     for machine in sorted(machines, key=lambda m: m.id, reverse=True):
         by_slot.setdefault(machine.id.slot, []).append(machine)
-    return tuple(_slot(found, standing, going_back) for _, found in sorted(by_slot.items()))
+    return tuple(_slot(found, standing, going_back, alone) for _, found in sorted(by_slot.items()))
 
 
-def _slot(machines: Sequence[Machine], standing: Mapping[str, Standing], going_back: bool) -> Slot:
+def _slot(machines: Sequence[Machine], standing: Mapping[str, Standing], going_back: bool, alone: bool) -> Slot:
     newest, *rest = machines
-    former = [m for m in rest if _is_there(m)]
+    former = [m for m in rest if _is_there(m, alone)]
     if former and former[0].joined and standing.get(former[0].uid, NOT_KNOWN).made_as_declared:
         no_server = newest.gone and (going_back or newest.was_created)
         if no_server or standing.get(newest.uid, NOT_KNOWN).outdated:
@@ -45,9 +45,12 @@ def _slot(machines: Sequence[Machine], standing: Mapping[str, Standing], going_b
     return Slot(newest, tuple(former))
 
 
-def _is_there(machine: Machine) -> bool:
-    """Whether an earlier holder still serves or may again. Managers leave before their successor is made, in the order of `managers.change_managers`."""
-    return machine.id.role == "Worker" and machine.present is not None and not machine.being_deleted
+def _is_there(machine: Machine, alone: bool) -> bool:
+    """Whether an earlier holder still serves or may again. Of several managers each leaves before its successor is made, in the order of `managers.change_managers`; the only one
+    is a manager until its successor is one, as far as is known."""
+    if machine.present is None or machine.being_deleted:
+        return False
+    return machine.id.role == "Worker" or (alone and (isinstance(machine.node, Unknown) or (machine.member is not None and machine.member.role == "manager")))
 
 
 def ready_for(machine: Machine, now: datetime) -> float:

@@ -1,0 +1,161 @@
+"""The only manager gets a successor where that is asked for. The simulator itself asserts at each change of raft that no majority is lost by our hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from simulator import World, both_sides, die_at, drive
+from simulator.guests import SimService
+from swarm_operator.controllers.cluster import ClusterController
+from swarm_operator.domain.cluster.remediation import REMEDIATE_ANNOTATION
+
+NEW: dict[str, Any] = {"flavor": {"name": "small"}, "image": {"name": "trixie"}}
+REPLACE: dict[str, Any] = {"rollout": {"loneManager": "Replace"}}
+READS = ("get", "list", "check", "resolve", "console", "view", "connect", "engine_info", "run", "join_token", "find", "scan")
+
+
+def started(*, inside: bool = False, **spec: Any) -> tuple[World, ClusterController]:
+    world = World({"workerPools": [{"name": "web", "replicas": 2}], **REPLACE, **spec})
+    world.inside = inside
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    return world, controller
+
+
+def pace(world: World, controller: ClusterController, seconds: float) -> None:
+    until = world.clock.monotonic() + seconds
+    drive(world, lambda: world.clock.monotonic() >= until, controller, limit=2000)
+
+
+def manager_is(world: World, name: str) -> bool:
+    there = [n.hostname for n in world.swarm.nodes.values()]
+    return (
+        world.ready
+        and [g.server.request.name for g in world.swarm.raft.values()] == [name]
+        and sorted(there) == world.servers
+        and len(world.cloud.servers) == len(there)
+        and not world.status.join.token_exposed
+    )
+
+
+@pytest.mark.parametrize("floating", [True, False], ids=["floating-ip", "fixed-address"])
+def test_a_successor_joins_beside_it_and_takes_its_place(floating: bool) -> None:
+    world, controller = started(inside=not floating, managers={"replicas": 1, "floatingIP": {"enabled": floating}})
+    world.swarm.services["web"] = SimService(2)
+    swarm_id, addresses, before = world.swarm.id, dict(world.cloud.floating_ips), len(world.swarm.raft_changes)
+    endpoint = world.status.endpoint
+    world.edit(managers={"replicas": 1, "floatingIP": {"enabled": floating}, "machine": {"image": {"name": "trixie"}}})
+    drive(world, lambda: manager_is(world, "demo-manager-0-2"), controller, limit=1000)
+    assert world.swarm.raft_changes[before:] == ["join demo-manager-0-2", "demote demo-manager-0"]
+    assert world.swarm.id == swarm_id and world.swarms_made == 1 and world.cloud.created_servers == 4
+    assert {a.address for a in addresses.values()} == {a.address for a in world.cloud.floating_ips.values()}
+    assert (world.status.endpoint == endpoint) == floating
+    assert sorted(world.swarm.services["web"].running(world.clock.monotonic()), key=lambda t: t.node), "its services go on"
+    writes = world.external_writes()
+    pace(world, controller, 600)
+    assert world.external_writes() <= writes + 1, "and then it is over"
+
+
+def test_with_autolock_the_successor_has_the_key() -> None:
+    world, controller = started(swarm={"autolock": True})
+    drive(world, lambda: bool(world.swarm.unlock_key), controller)
+    world.edit(machine=NEW, workerPools=[])
+    drive(world, lambda: manager_is(world, "demo-manager-0-2"), controller, limit=1000)
+    assert all(g.kek[0] == world.swarm.unlock_key for g in world.swarm.raft.values())
+
+
+def test_by_default_it_stays() -> None:
+    world, controller = started(rollout={})
+    world.edit(managers={"replicas": 1, "machine": {"image": {"name": "trixie"}}})
+    pace(world, controller, 300)
+    assert world.status.rollout.state == "Held" and "loneManager: Replace" in world.status.rollout.message
+    assert manager_is(world, "demo-manager-0")
+
+
+def test_not_while_a_worker_is_down_and_not_outside_of_a_window() -> None:
+    world, controller = started(remediation={"policy": "None"}, maintenanceWindows=[{"schedule": "0 3 29 2 *"}])
+    world.edit(managers={"replicas": 1, "machine": {"image": {"name": "trixie"}}})
+    pace(world, controller, 200)
+    assert world.status.rollout.state == "Waiting" and len(world.servers) == 3
+    world.kill(world.server("demo-web-1").id, hopeless=True)
+    world.edit(maintenanceWindows=[])
+    pace(world, controller, 300)
+    assert len(world.servers) == 3 and len(world.swarm.raft) == 1
+    assert "demo-web-1" in world.message("MembersUpToDate")
+
+
+def test_where_the_spec_goes_back_the_former_stays() -> None:
+    world, controller = started()
+    world.edit(managers={"replicas": 1, "machine": {"image": {"name": "trixie"}}})
+    drive(world, lambda: len(world.swarm.raft) == 2, controller)
+    world.edit(managers={"replicas": 1})
+    drive(world, lambda: manager_is(world, "demo-manager-0"), controller, limit=1000)
+    assert world.swarms_made == 1
+
+
+def test_a_successor_that_fails_halts_and_the_former_serves() -> None:
+    world, controller = started()
+    world.edit(managers={"replicas": 1, "machine": {"image": {"name": "trixie"}}})
+    drive(world, lambda: "demo-manager-0-2" in world.servers, controller)
+    world.kill(world.server("demo-manager-0-2").id, hopeless=True)
+    drive(world, lambda: world.condition("RolloutHalted")[0] == "True", controller, limit=2000)
+    pace(world, controller, 300)
+    assert len(world.swarm.raft) == 1 and world.condition("ManagersQuorate")[0] == "True"
+    world.edit(managers={"replicas": 1})
+    drive(world, lambda: manager_is(world, "demo-manager-0"), controller, limit=1000)
+
+
+def test_where_the_new_one_is_lost_while_there_are_two_the_swarm_is_recovered() -> None:
+    world, controller = started()
+    world.edit(managers={"replicas": 1, "machine": {"image": {"name": "trixie"}}})
+    drive(world, lambda: len(world.swarm.raft) == 2, controller)
+    world.delete_behind_our_back("demo-manager-0-2")
+    world.clock.advance(20)
+    drive(world, lambda: world.condition("ManagersQuorate") == ("False", "QuorumLost"), controller)
+    pace(world, controller, 300)
+    assert "demo-manager-0" in world.servers, "nothing is touched"
+    world.edit(recovery={"afterSeconds": 100, "approve": "yes"})
+    drive(world, lambda: manager_is(world, "demo-manager-0-3"), controller, limit=1500)
+    assert "force demo-manager-0" in world.swarm.raft_changes and world.swarm.id == "swarm0"
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_person_names_it(replace: bool) -> None:
+    world, controller = started(**({} if replace else {"rollout": {}}))
+    world.annotate({REMEDIATE_ANNOTATION: "demo-manager-0"})
+    if replace:
+        drive(world, lambda: manager_is(world, "demo-manager-0-2"), controller, limit=1000)
+        assert world.cloud.created_servers == 4, "once"
+    pace(world, controller, 300)
+    assert manager_is(world, "demo-manager-0-2" if replace else "demo-manager-0")
+
+
+@pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
+def test_crash_at_every_call(lose_status: bool) -> None:
+    """One swarm, one manager, the new one, and nothing left, wherever the process dies."""
+
+    def begin() -> World:
+        world = World({"workerPools": [], **REPLACE})
+        drive(world, lambda: world.ready)
+        world.edit(machine=NEW)
+        world.faults.calls.clear()
+        return world
+
+    def finish(world: World) -> Callable[[], bool]:
+        return lambda: any(manager_is(world, f"demo-manager-0-{n}") for n in (2, 3))
+
+    whole = begin()
+    drive(whole, finish(whole), limit=1000)
+    points = both_sides(n for n, name in enumerate(whole.faults.calls) if not name.split(".")[1].startswith(READS))
+    assert len(points) > 20
+    for point in points:
+        world = begin()
+        address = {a.address for a in world.cloud.floating_ips.values()}
+        die_at(world, point, lambda world=world: drive(world, finish(world), limit=1000), lose_status=lose_status)
+        drive(world, finish(world), limit=1000)
+        assert world.swarms_made == 1 and len(world.swarm.raft) == 1, point
+        assert world.cloud.created_servers == 2, point
+        assert {a.address for a in world.cloud.floating_ips.values()} == address, point
