@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -89,7 +90,8 @@ def test_engines_take_over_other_settings_in_place(kubectl: Kubectl, operator: O
     eventually(lambda: len(tasks(view)) == 4, within=60, what="the service is complete")
 
     def settings(**engine: Any) -> None:
-        kubectl.patch("swarmcluster", NAME, {"spec": {"engine": {"insecureRegistries": [REGISTRY], "mtu": 1350, **engine}}})
+        whole = {"insecureRegistries": [REGISTRY], "mtu": 1350, **engine}
+        kubectl("patch", "swarmcluster", NAME, "--type=json", "-p", json.dumps([{"op": "replace", "path": "/spec/engine", "value": whole}]))
 
     def marks() -> set[str]:
         return {s.metadata["swarmops-engine"] for s in cloud.servers(uid)}
