@@ -124,7 +124,7 @@ def a_spare_takes_the_place_of_a_lost_manager(kubectl: Kubectl, managers: Manage
     victim = min(set(first) - {leader})
     address, spare = first[victim]["floatingIP"], f"{NAME}-spare-0"
     cloud.connection.compute.delete_server(first[victim]["serverID"])
-    eventually(lambda: spare in managers.members() and whole(managers, 3), within=60, every=1, what="the spare is the third manager")
+    eventually(lambda: spare in managers.members() and whole(managers, 3), within=150, every=1, what="the spare is the third manager")
     assert victim not in managers.members()
     made = {str(s.name) for s in cloud.servers(str(kubectl.get("swarmcluster", NAME)["metadata"]["uid"]))}
     assert not {n for n in made if "-manager-" in n} - set(first), "no server was booted for a manager"

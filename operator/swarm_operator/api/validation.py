@@ -103,17 +103,18 @@ def _rollout(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Probl
 
 
 def _promotion(spec: SwarmClusterSpec, objects: Collection[str]) -> Iterator[Problem]:
-    """Data volumes belong to the slot that they were made for, and Ignition is rendered for workers: neither goes along when a worker becomes a manager."""
+    """Data volumes and declared ports belong to the slot that they were made for, and Ignition is rendered for workers: neither goes along when a worker becomes a manager."""
     wanted, field = spec.managers.promote_from, "spec.managers.promoteFrom"
     if wanted is None:
         return
     pool = next((p for p in spec.worker_pools if p.name == wanted), None)
     if pool is None and wanted not in objects:
         yield Problem(field, f"must be the name of a pool, not {wanted!r}")
-    if spec.managers.machine.over(spec.machine).volumes:
-        yield Problem(field, "managers with `volumes` can't be replaced by workers")
-    if pool is not None and pool.machine.over(spec.machine).volumes:
-        yield Problem(field, f"workers of pool {wanted!r} have `volumes`, and can't become managers")
+    for part in ("volumes", "ports"):
+        if getattr(spec.managers.machine.over(spec.machine), part):
+            yield Problem(field, f"managers with `{part}` can't be replaced by workers")
+        if pool is not None and getattr(pool.machine.over(spec.machine), part):
+            yield Problem(field, f"workers of pool {wanted!r} have `{part}`, and can't become managers")
     if pool is not None and pool.machine.over(spec.machine).os == "Ignition":
         yield Problem(field, f"workers of pool {wanted!r} are set up by Ignition, and can't become managers")
     if pool is not None and pool.preemptible:

@@ -253,6 +253,13 @@ def test_rollout_and_windows(changes: dict[str, Any], problem: str) -> None:
         (
             {
                 "managers": {"promoteFrom": "web"},
+                "workerPools": [{"name": "web", "machine": {"ports": [{"name": "swarm"}, {"name": "storage", "network": {"name": "storage"}}]}}],
+            },
+            ["spec.managers.promoteFrom: workers of pool 'web' have `ports`, and can't become managers"],
+        ),
+        (
+            {
+                "managers": {"promoteFrom": "web"},
                 "workerPools": [{"name": "web", "machine": {"os": "Ignition", "volumes": [{"name": "b", "sizeGiB": 1, "mountPath": "/b"}]}}],
             },
             [
