@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from simulator import World, both_sides, die_at, drive
-from simulator.world import UID
-from swarm_operator.domain.cloud import Network, Port
+from simulator.world import KEY, UID
+from swarm_operator.domain.cloud import FloatingIP, Network, Port
 from swarm_operator.domain.ownership import JOIN_ADVERTISE, part_of
 from swarm_operator.engine.outcome import Outcome
 
@@ -247,3 +247,27 @@ def test_crash_at_every_call(name: str, lose_status: bool) -> None:
             assert world.cloud.created_servers == whole.cloud.created_servers, point
             used = {s.id for s in world.cloud.servers.values()}
             assert all(p.device_id in used for p in world.cloud.ports.values()), point
+
+
+def test_a_lost_status_at_rest_changes_nothing_in_the_cloud() -> None:
+    """Ports, trunk, tags and floating IPs, made and given, are found again by whose they are."""
+    workers = {
+        "name": "web",
+        "machine": {"ports": [{"name": "main"}, TRUNKED], "tags": ["team-a"]},
+        "floatingIP": {"enabled": True, "addresses": ["203.0.113.5"]},
+    }
+    world = world_with({"managers": {"floatingIP": {"deletionPolicy": "Release"}}, "workerPools": [workers], "orphans": "Delete", "orphanGraceSeconds": 0})
+    world.cloud.floating_ips["given"] = FloatingIP("given", "203.0.113.5", None, "")
+    drive(world, lambda: world.ready and "san" in ports_of(world, "demo-web-0")[1].tags)
+    for _ in range(5):
+        world.controller().reconcile(KEY)
+        world.clock.advance(60)
+    before, left = world.cloud.writes, world.cloud.leftovers()
+    world.lose_status()
+    drive(world, lambda: world.ready)
+    for _ in range(5):
+        world.controller().reconcile(KEY)
+        world.clock.advance(60)
+    assert (world.cloud.writes, world.cloud.leftovers()) == (before, left)
+    (worker,) = [n for n in world.status.nodes if n.pool == "web"]
+    assert worker.floating_ip == "203.0.113.5" and worker.address == ports_of(world, "demo-web-0")[0].fixed_ips[0]

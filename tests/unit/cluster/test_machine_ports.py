@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from swarm_operator.api.cluster_status import MachinePhase
+from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import FloatingIP, OwnedNetworking, Port, Server
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.decide import decide
+from swarm_operator.domain.cluster.machines import tabulate
 from swarm_operator.domain.cluster.observation import ClusterObservation
-from swarm_operator.domain.facts import Known
+from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import MachineId, description, floating_ip_part, port_part
 from unit.cluster.builders import MANAGER, NOW, UID, networking, node, observation, port_id, record, server, spec, status, worker
 
@@ -87,3 +89,20 @@ def test_a_floating_ip_follows_its_slot() -> None:
     twice = FloatingIP("fip-9", "198.51.100.9", None, description(UID, "demo", floating_ip_part(MANAGER.slot_uid(UID))))
     more = replace(seen, networking=Known(replace(net, floating_ips=(*net.floating_ips, twice))))
     assert [d.evidence.value for d in steps(more, record(WEB), kind=s.DeleteInfrastructure)] == ["fip-9"]
+
+
+def test_of_several_addresses_that_of_the_first_port_is_the_swarms() -> None:
+    """Nova's order means nothing. Where Neutron does not answer it is the one known from before, and without that none."""
+    two = server(WEB, fixed=("192.0.2.9", "10.20.0.20"))
+    silent = {"networking": Unknown(Reason.CLOUD_UNREACHABLE, "no answer")}
+
+    def address(seen: ClusterObservation, *records: Any) -> tuple[str, ...]:
+        (machine,) = tabulate(status(*records), seen, NOW).of("Worker", "web")
+        assert machine.present is not None
+        return machine.present.fixed
+
+    assert address(world([two])) == ("10.20.0.20", "192.0.2.9")
+    assert address(replace(world([two]), **silent), record(WEB, address="192.0.2.9")) == ("192.0.2.9", "10.20.0.20")
+    assert address(replace(world([two]), **silent), record(WEB, address="10.20.0.20")) == ("10.20.0.20", "192.0.2.9")
+    assert address(replace(world([two]), **silent)) == ()
+    assert address(replace(world([server(WEB)]), **silent)) == ("10.20.0.20",), "of one there is no choice"
