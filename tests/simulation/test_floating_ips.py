@@ -89,6 +89,10 @@ def test_one_that_is_not_there_is_named() -> None:
     drive(world, lambda: world.condition("InfrastructureReady") == ("False", "ReferenceNotFound"))
     assert world.message("InfrastructureReady") == f"spec.managers.floatingIP.addresses[0]: the project has no floating IP {GIVEN}"
     assert not world.cloud.floating_ips
+    of_pool = World({"workerPools": [{"name": "web", "floatingIP": {"enabled": True, "addresses": [GIVEN]}}]})
+    drive(of_pool, lambda: of_pool.condition("InfrastructureReady") == ("False", "ReferenceNotFound"))
+    assert of_pool.message("InfrastructureReady") == f"floatingIP.addresses[0] of pool web: the project has no floating IP {GIVEN}"
+    drive(of_pool, lambda: len(of_pool.status.nodes) == 2 and all(n.phase == "Ready" for n in of_pool.status.nodes))
 
 
 def test_one_that_was_put_to_use_since_it_was_listed_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,13 +42,9 @@ def given_address(spec: SwarmClusterSpec, machine: MachineId) -> tuple[str, str]
     chosen = settings_of(spec, machine.pool)
     if not chosen.enabled or machine.slot >= len(chosen.addresses):
         return None
-    return chosen.addresses[machine.slot], f"{_field(spec, machine.pool)}.addresses[{machine.slot}]"
-
-
-def _field(spec: SwarmClusterSpec, pool: str) -> str:
-    if pool == "":
-        return "spec.managers.floatingIP"
-    return f"spec.workerPools[{next(i for i, p in enumerate(spec.worker_pools) if p.name == pool)}].floatingIP"
+    # A pool may be an entry of spec.workerPools or an object.
+    field = f"spec.managers.floatingIP.addresses[{machine.slot}]" if machine.pool == "" else f"floatingIP.addresses[{machine.slot}] of pool {machine.pool}"
+    return chosen.addresses[machine.slot], field
 
 
 def made_floating_ip(networking: OwnedNetworking, cluster_uid: str, machine: MachineId) -> FloatingIP | None:
