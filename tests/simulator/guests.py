@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 DOWN_AFTER = 15.0
+PROMOTION = 5.0
+"""Seconds from the write that promotes a node until it is a member of raft: it gets another certificate, starts a manager, and joins."""
 RENEWAL = 3.0
 """Seconds that nodes take to get certificates of a new root."""
 TASK_SECONDS = 2.0
@@ -187,6 +189,8 @@ class SimSwarm:
         return self._leader or None
 
     _leader: str = ""
+    promoted: dict[str, tuple[Guest, float]] = field(default_factory=dict)
+    """Nodes whose promotion is under way, and until when: they have no reachability yet."""
 
     def spread(self, world: World) -> None:
         """What reachable managers learn by themselves: the key in force. And living nodes get certificates of a new root; when all have one, the rotation is complete."""
@@ -527,7 +531,7 @@ class SimSwarmClient:
             guest = next(g for g in self._world.guests.values() if g.swarm is swarm and g.node_id == node.id)
             self._world.check_join(swarm)
             self._world.check_open_to_members(guest)
-            swarm.raft[node.id] = guest
+            swarm.promoted[node.id] = (guest, self._world.clock.monotonic() + PROMOTION)
         elif node.id not in swarm.raft:
             # swarmkit, manager/controlapi/node.go: so it is with those that --force-new-cluster has cast out.
             raise ExternalError(ErrorKind.NOT_FOUND, "docker", "can't find manager in raft memberlist")

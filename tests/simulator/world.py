@@ -220,6 +220,10 @@ class World:
             assert volume.name == f"demo-{metadata[POOL] or 'manager'}-{metadata[SLOT]}-{wanted.name}", "the volume of another slot"
 
     def refresh_nodes(self, swarm: SimSwarm) -> None:
+        for node_id, (promoted, at) in list(swarm.promoted.items()):
+            if self.clock.monotonic() >= at and self.alive(promoted) and promoted.engine_up:
+                swarm.raft[node_id] = promoted
+                del swarm.promoted[node_id]
         by_node = {g.node_id: g for g in self.guests.values() if g.swarm is swarm}
         leader, reachable = swarm.leader(self), swarm.reachable(self)
         for node in list(swarm.nodes.values()):
