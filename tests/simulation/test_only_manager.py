@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from simulator import World, both_sides, die_at, drive
-from simulator.guests import SimService
+from simulator.guests import SimService, SimSwarmClient
+from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster import ClusterController
 from swarm_operator.domain.cluster.remediation import REMEDIATE_ANNOTATION
+from swarm_operator.domain.errors import ErrorKind, ExternalError
 
 NEW: dict[str, Any] = {"flavor": {"name": "small"}, "image": {"name": "trixie"}}
 REPLACE: dict[str, Any] = {"rollout": {"loneManager": "Replace"}}
@@ -106,6 +108,23 @@ def test_a_successor_that_fails_halts_and_the_former_serves() -> None:
     assert len(world.swarm.raft) == 1 and world.condition("ManagersQuorate")[0] == "True"
     world.edit(managers={"replicas": 1})
     drive(world, lambda: manager_is(world, "demo-manager-0"), controller, limit=1000)
+
+
+def test_the_address_stays_with_the_new_one_while_the_swarm_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept connection still leads to the former one, which is no manager any more: nothing is known of the swarm for a while."""
+    world, controller = started()
+    world.edit(managers={"replicas": 1, "machine": {"image": {"name": "trixie"}}})
+    drive(world, lambda: "demote demo-manager-0" in world.swarm.raft_changes, controller, limit=1000)
+
+    def no_manager(*_: object, **__: object) -> None:
+        raise ExternalError(ErrorKind.TRANSIENT, "docker", "This node is not a swarm manager.", reason=Reason.QUORUM_LOST)
+
+    before = {a.port_id for a in world.cloud.floating_ips.values()}
+    with monkeypatch.context() as silent:
+        silent.setattr(SimSwarmClient, "view", no_manager)
+        pace(world, controller, 60)
+    assert {a.port_id for a in world.cloud.floating_ips.values()} == before
+    drive(world, lambda: manager_is(world, "demo-manager-0-2"), controller, limit=1000)
 
 
 def test_where_the_new_one_is_lost_while_there_are_two_the_swarm_is_recovered() -> None:

@@ -137,6 +137,26 @@ def test_a_lost_answer_is_ambiguous_for_a_write_and_transient_for_a_read(manager
     http.close()
 
 
+@pytest.mark.parametrize(("status", "text", "kept"), [(200, "", True), (503, "This node is not a swarm manager.", False)])
+def test_a_connection_to_who_is_no_manager_is_not_kept(managers: list[Manager], status: int, text: str, kept: bool) -> None:
+    """A floating IP may have gone to another since."""
+    callers: list[Any] = []
+
+    def answer(handler: Handler) -> None:
+        callers.append(handler.client_address)
+        handler.reply(status, {"message": text})
+
+    managers[0].answers["services"] = answer
+    http = transport(managers[0])
+    for _ in range(2):
+        if kept:
+            http.get("/services")
+        else:
+            assert error_of(lambda: http.get("/services")).reason is Reason.QUORUM_LOST
+    assert (callers[0] == callers[1]) is kept
+    http.close()
+
+
 def test_a_write_that_was_certainly_not_done_goes_to_the_next_manager(managers: list[Manager]) -> None:
     managers[0].answers["services/create"] = lambda h: h.reply(503, {"message": "This node is not a swarm manager."})
     managers[1].answers["services/create"] = lambda h: h.reply(201, {"ID": "x"})

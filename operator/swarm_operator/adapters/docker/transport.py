@@ -141,6 +141,8 @@ class Transport:
                     _raise_for_status(response, method)
                     result = decode(response)
             except ExternalError as error:
+                if "not a swarm manager" in error.message:
+                    self._drop(self._endpoints[index])
                 if error.kind is ErrorKind.UNREACHABLE or error.reason is Reason.QUORUM_LOST:
                     failure = error
                     continue
@@ -163,6 +165,13 @@ class Transport:
         if kept is not client:
             client.close()
         return kept
+
+    def _drop(self, endpoint: str) -> None:
+        """Let go of kept connections: they lead to who had the address when they were made, and a floating IP may have gone to another manager since."""
+        with self._lock:
+            client = self._clients.pop(endpoint, None)
+        if client is not None:
+            client.close()
 
     def _open(self, endpoint: str) -> APIClient:
         """A client whose API version is negotiated here, once, and then pinned."""

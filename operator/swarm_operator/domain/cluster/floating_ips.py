@@ -123,13 +123,16 @@ def floating_ip_steps(
     asked = set()
     replaced = set()
     """Slots whose address the spec gives, and that have it."""
-    formers: dict[str, Machine] = {}
+    # Of two holders of a slot the former has the address until it goes; once it has gone over to the later one, it stays there, whatever is known of the former then.
+    chosen_holders: dict[str, Machine] = {}
     for machine in sorted(keep, key=lambda m: m.id):
-        formers.setdefault(machine.id.slot_uid(uid), machine)
+        slot = machine.id.slot_uid(uid)
+        address = wanted_floating_ip(spec, networking, uid, machine.id) if slot in chosen_holders else None
+        if slot not in chosen_holders or (address is not None and leads_to(address, observation.networking, uid, machine)):
+            chosen_holders[slot] = machine
     for machine in keep:
         chosen = settings_of(spec, machine.id.pool)
-        # Of two holders the former has the address until it goes.
-        if not chosen.enabled or formers[machine.id.slot_uid(uid)].uid != machine.uid:
+        if not chosen.enabled or chosen_holders[machine.id.slot_uid(uid)].uid != machine.uid:
             continue
         given, found = given_address(spec, machine.id), wanted_floating_ip(spec, networking, uid, machine.id)
         if given is not None and (found is None or taken_by(found, networking, uid, observation.servers.value)):
