@@ -28,7 +28,9 @@ def test_last_complete_block_counts() -> None:
     assert parse_host_keys(block(ONE) + "reboot\n" + block(TWO) + block(THREE).split("-----END")[0]).keys == (TWO,)
 
 
-@pytest.mark.parametrize("torn", [ONE[:50], ONE[:40] + "[ 12.0] eth0 up" + ONE[40:], "ssh-rsa " + ONE.split()[1]])
+@pytest.mark.parametrize(
+    "torn", [ONE[:50], ONE[:40] + "[ 12.0] eth0 up" + ONE[40:], "ssh-rsa " + ONE.split()[1]], ids=["cut short", "with another line in it", "of another type"]
+)
 def test_torn_or_mislabelled_keys_are_left_out(torn: str) -> None:
     assert parse_host_keys(block(torn, TWO)).keys == (TWO,)
 
