@@ -33,6 +33,8 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 DOWN_AFTER = 15.0
 PROMOTION = 5.0
 """Seconds from the write that promotes a node until it is a member of raft: it gets another certificate, starts a manager, and joins."""
+NEWS = 10.0
+"""Seconds from a change of the members of raft until workers know of it."""
 RENEWAL = 3.0
 """Seconds that nodes take to get certificates of a new root."""
 TASK_SECONDS = 2.0
@@ -149,6 +151,8 @@ class SimSwarm:
     issuers: dict[str, str] = field(default_factory=dict)
     """By node id, where it is not the first root."""
     raft_changes: list[str] = field(default_factory=list)
+    news: list[tuple[float, frozenset[str]]] = field(default_factory=list)
+    """Since when the members of raft have had which addresses."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def schedule(self, now: float) -> None:
@@ -177,6 +181,13 @@ class SimSwarm:
     def reachable(self, world: World) -> list[str]:
         """Ids of the members that answer."""
         return [i for i, g in self.raft.items() if world.alive(g) and g.engine_up and not g.locked and g.swarm is self and g.node_id == i]
+
+    def known_managers(self, now: float) -> frozenset[str]:
+        """Addresses of the managers that workers know: they are told of a change a moment after it."""
+        members = frozenset(g.server.address for g in self.raft.values())
+        if not self.news or self.news[-1][1] != members:
+            self.news.append((now, members))
+        return next((found for at, found in reversed(self.news) if now - at >= NEWS), self.news[0][1])
 
     def quorate(self, world: World) -> bool:
         return len(self.reachable(world)) * 2 > len(self.raft)
@@ -298,7 +309,9 @@ class SimHost:
             return EngineInfo("20.10.24", "locked", error="Swarm is encrypted and needs to be unlocked before it can be used.", labels=guest.labels())
         state = "active" if guest.swarm is not None else "inactive"
         manager = guest.swarm is not None and guest.node_id in guest.swarm.raft
-        return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels())
+        known = guest.swarm.known_managers(self._world.clock.monotonic()) if guest.swarm else frozenset()
+        peers = tuple(f"{address}:2377" for address in sorted(known))
+        return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels(), remote_managers=peers)
 
     def apply_engine_settings(self, settings: bytes, how: HowApplied) -> None:
         """The engine has no --validate, and takes any settings but those of a log driver `nonsense`."""
@@ -527,16 +540,22 @@ class SimSwarmClient:
         swarm.settings = settings
 
     def _change_role(self, swarm: SimSwarm, node: Node, role: str) -> None:
+        swarm.known_managers(self._world.clock.monotonic())
         if role == "manager":
             guest = next(g for g in self._world.guests.values() if g.swarm is swarm and g.node_id == node.id)
             self._world.check_join(swarm)
             self._world.check_open_to_members(guest)
+            members = {g.server.address for g in swarm.raft.values()}
+            assert swarm.known_managers(self._world.clock.monotonic()) <= members | {guest.server.address}, (
+                "a node was promoted that may turn to a dead manager"
+            )
             swarm.promoted[node.id] = (guest, self._world.clock.monotonic() + PROMOTION)
         elif node.id not in swarm.raft:
             # swarmkit, manager/controlapi/node.go: so it is with those that --force-new-cluster has cast out.
             raise ExternalError(ErrorKind.NOT_FOUND, "docker", "can't find manager in raft memberlist")
         else:
             del swarm.raft[node.id]
+        swarm.known_managers(self._world.clock.monotonic())
         swarm.raft_changes.append(f"{'promote' if role == 'manager' else 'demote'} {node.hostname}")
         assert swarm.raft and swarm.quorate(self._world), "a majority was lost by our hand"
 

@@ -29,7 +29,7 @@ from swarm_operator.controllers.cluster_references import machine_references, ne
 from swarm_operator.controllers.cluster_unlock import read_facts
 from swarm_operator.controllers.pools import look_at_tasks, needing_references
 from swarm_operator.domain.cloud import Image, Port, Volume
-from swarm_operator.domain.cluster import backup, images, overlays, preload
+from swarm_operator.domain.cluster import backup, images, overlays, preload, promotion
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_rollout import to_reach
 from swarm_operator.domain.cluster.engine_tls import certificates_due
@@ -260,7 +260,12 @@ class Gatherer:
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         asked = to_ask(self._spec, machines if isinstance(observation.swarm, Known) else table.of("Manager"), observation.swarm)
         if isinstance(observation.swarm, Known):
-            asked = (*asked, *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()), *certificates_due(machines, self._clock.now()))
+            asked = (
+                *asked,
+                *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()),
+                *certificates_due(machines, self._clock.now()),
+                *promotion.to_ask(machines),
+            )
             observation = replace(observation, workload=self._read(lambda: look_at_tasks(self._spec, swarm)))
             if swarm is not None and is_changing(self._spec, observation, table, self._clock.now()):
                 observation = replace(observation, services=self._services(swarm))

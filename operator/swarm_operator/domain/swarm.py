@@ -122,3 +122,5 @@ class EngineInfo:
     control_available: bool = False
     error: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    remote_managers: tuple[str, ...] = ()
+    """host:port of the managers that it knows (Swarm.RemoteManagers)."""

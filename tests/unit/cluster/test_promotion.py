@@ -13,7 +13,7 @@ from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.decide import decide
 from swarm_operator.domain.cluster.machines import tabulate
-from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
 from swarm_operator.domain.cluster.plan import ClusterPlan
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import (
@@ -28,7 +28,7 @@ from swarm_operator.domain.ownership import (
     server_metadata,
 )
 from swarm_operator.domain.swarm import Node
-from unit.cluster.builders import NOW, UID, networking, node, observation, port_id, record, server, spec, status, worker
+from unit.cluster.builders import NOW, UID, guest, networking, node, observation, port_id, record, server, spec, status, worker
 
 MANAGERS = [MachineId("Manager", "", slot, 1) for slot in range(3)]
 SPARE = worker(0)
@@ -62,6 +62,12 @@ def promoted_record(**changes: Any) -> MachineStatus:
     return record(BECOMES, MachinePhase.JOINING, server_id="srv-web-0-1", node_id="node-web-0-1", **changes).model_copy(
         update={"promoted_from": MachineOrigin(pool="web", slot=0, incarnation=1), "engine_configured": False}
     )
+
+
+def knowing(*slots: int) -> dict[str, Known[Guest]]:
+    """The promoted worker's engine knows the managers of these slots."""
+    peers = tuple(f"{server(MANAGERS[slot]).fixed[0]}:2377" for slot in slots)
+    return {SPARE.uid(UID): guest(SPARE, "active", remote_managers=peers)}
 
 
 def test_identity_and_name_stay_those_of_the_worker() -> None:
@@ -135,13 +141,17 @@ def test_then_the_port_then_the_dead_member_then_the_node() -> None:
     groups = next(p for p in net.ports if p.id == port_id(MANAGERS[0])).security_group_ids
     mine = replace(was, description=description(UID, "demo", port_part(BECOMES.slot_uid(UID))), security_group_ids=groups)
     ports = Known(replace(net, ports=(*(p for p in net.ports if p.id != was.id), mine)))
-    second = plan(world(server_now, node(SPARE), networking=ports), promoted_record())
+    knows_all = knowing(0, 1, 2)
+    second = plan(world(server_now, node(SPARE), networking=ports, guests=knows_all), promoted_record())
     assert [x.evidence.value.id for x in second.steps if isinstance(x, s.DemoteManager)] == [row(2).id]
     assert not any(isinstance(x, s.SetNode) and x.role == "manager" and x.evidence.value.id == node(SPARE).id for x in second.steps)
     assert [x.evidence.value for x in second.steps if isinstance(x, s.DeletePort)] == [port_id(MANAGERS[2])], "what the lost manager left"
 
     gone = replace(world(server_now, networking=ports), swarm=Known(replace(_view(world(None)), nodes=(row(0), row(1), node(SPARE)))))
-    third = plan(gone, promoted_record())
+    for guests in (knows_all, knowing(), {}):
+        unheard = plan(replace(gone, guests=guests), promoted_record())
+        assert not any(isinstance(x, s.SetNode) and x.role == "manager" for x in unheard.steps), "it could turn to the lost manager"
+    third = plan(replace(gone, guests=knowing(0, 1)), promoted_record())
     assert [(x.evidence.value.id, x.role) for x in third.steps if isinstance(x, s.SetNode) and x.role == "manager"] == [(node(SPARE).id, "manager")]
     (made,) = [x.machine for x in third.steps if isinstance(x, s.CreatePort | s.CreateServer)]
     assert made == worker(0, 2), "the pool's next worker has a UID of its own"

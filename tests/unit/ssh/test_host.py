@@ -88,14 +88,21 @@ def test_files_that_can_not_be_written(host: SshHost, tmp_path: Path) -> None:
 INFO: dict[str, Any] = {
     "ServerVersion": "26.1.5",
     "Labels": ["io.swarmops.machine-uid=m", "a=b=c"],
-    "Swarm": {"LocalNodeState": "active", "NodeID": "n1", "ControlAvailable": True, "Error": "", "Cluster": {"ID": "s1"}},
+    "Swarm": {
+        "LocalNodeState": "active",
+        "NodeID": "n1",
+        "ControlAvailable": True,
+        "Error": "",
+        "Cluster": {"ID": "s1"},
+        "RemoteManagers": [{"NodeID": "n2", "Addr": "10.0.0.2:2377"}],
+    },
     "Filler": "x" * 200_000,
 }
 
 
 def test_engine_info(host: SshHost, engine: Any) -> None:
     engine.on[("GET", "/info")] = lambda _: (200, INFO)
-    assert host.engine_info() == EngineInfo("26.1.5", "active", "n1", "s1", True, "", {"io.swarmops.machine-uid": "m", "a": "b=c"})
+    assert host.engine_info() == EngineInfo("26.1.5", "active", "n1", "s1", True, "", {"io.swarmops.machine-uid": "m", "a": "b=c"}, ("10.0.0.2:2377",))
 
 
 def test_engine_that_is_down(host: SshHost) -> None:

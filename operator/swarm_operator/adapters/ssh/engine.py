@@ -110,4 +110,5 @@ def engine_info(body: Any) -> EngineInfo:
         control_available=bool(swarm.get("ControlAvailable")),
         error=str(swarm.get("Error") or ""),
         labels=labels,
+        remote_managers=tuple(str(peer.get("Addr") or "") for peer in swarm.get("RemoteManagers") or []),
     )

@@ -71,10 +71,11 @@ def change_managers(
     now: datetime,
     yielding: frozenset[str] = frozenset(),
     unprepared: frozenset[str] = frozenset(),
+    unheard: frozenset[str] = frozenset(),
 ) -> ManagerChange:
     """The next change. `keep`: machines that stay; `awaited`: slots of wanted managers that have no server yet; `joins`: those that are ready to join. `yielding`: UIDs of machines
     that have a volume which their successor, already up, needs before it can join: they leave first, where the majority allows it. `unprepared`: UIDs of promoted workers that the
-    others can't reach as a manager yet."""
+    others can't reach as a manager yet; `unheard`: of those that know a manager that is none any more."""
     view = observation.swarm
     if not isinstance(view, Known) or not isinstance(observation.servers, Known) or not is_quorate(view.value.nodes):
         return ManagerChange()
@@ -86,10 +87,11 @@ def change_managers(
     missing = absent or bool(awaited)
     # Workers that take the place of a lost manager, and managers that a person demoted.
     workers = [m for m in kept if m.member is not None and m.member.role != "manager" and m.member.state == "ready" and m.uid not in unprepared]
-    demoted = [m.member for m in workers if m.member is not None]
+    demoted = [m.member for m in workers if m.member is not None and m.uid not in unheard]
     successors = bool(joins) or any(m.id.origin for m in workers)
     if not leavers and not joins and not demoted:
-        return ManagerChange()
+        waits = [m.member.hostname for m in workers if m.member is not None]
+        return ManagerChange(waiting=f"{waits[0]} has not heard yet which managers there are" if waits else "")
     if changing := in_transition(nodes):
         return ManagerChange(waiting=f"the role of {changing[0].hostname} is changing")
     dead = [n for n in leavers if n.reachability != "reachable"]

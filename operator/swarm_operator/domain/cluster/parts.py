@@ -23,7 +23,7 @@ from swarm_operator.domain.cluster.membership import Membership, select
 from swarm_operator.domain.cluster.nodes import Removal, remove_machines
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.preload import Preloads, plan_preloads
-from swarm_operator.domain.cluster.promotion import unprepared
+from swarm_operator.domain.cluster.promotion import unheard, unprepared
 from swarm_operator.domain.cluster.recovery import RecoveryPlan, plan_recovery
 from swarm_operator.domain.cluster.remediation import Remediation, assess
 from swarm_operator.domain.cluster.restore import Restore, assess_restore
@@ -98,6 +98,7 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         now,
         volumes.yielding,
         unprepared(observation, infrastructure.status, membership.keep),
+        unheard(observation, membership.keep),
     )
     lock = plan_autolock(spec, status, observation, membership.keep, complete=calm)
     still = calm and not (change.steps or change.waiting or lock.steps or any(m.uid in remediation.failures for m in membership.keep if m.id.role == "Manager"))
