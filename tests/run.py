@@ -23,8 +23,10 @@ LINT = [
     ("import-linter", [BIN / "lint-imports", "--config", ROOT / "pyproject.toml", "--no-logo"]),
 ]
 FAST = ["-m", "not lab", "tests"]
-ALONE = ["-m", "lab and alone", "tests"]
-SIDE_BY_SIDE = ["-m", "lab and not alone", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "tests"]
+PLACES = ["tests/alerts", "tests/apivalidation", "tests/integration"]
+"""Of the tests on the lab; each process reads them all, and to read the others takes longer than some suites."""
+ALONE = ["-m", "lab and alone", *PLACES]
+SIDE_BY_SIDE = ["-m", "lab and not alone", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *PLACES]
 
 
 class Suite:
