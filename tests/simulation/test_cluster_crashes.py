@@ -148,20 +148,19 @@ def is_read(name: str) -> bool:
     return name.split(".")[1].startswith(READS)
 
 
-def points(scenario: Scenario, reads: int = 3) -> list[Point]:
+def points(scenario: Scenario, reads: int = 1) -> list[Point]:
     """The calls of an undisturbed run at which to die."""
     world = start_of(scenario)
     first = len(world.faults.calls)
     drive(world, lambda: scenario.done(world))
-    found: list[Point] = []
+    calls = list(enumerate(world.faults.calls[first:], first))
+    found = both_sides(number for number, name in calls if not is_read(name))
     seen: Counter[str] = Counter()
-    for number, name in enumerate(world.faults.calls[first:], first):
+    for number, name in calls:
         seen[name] += 1
-        if not is_read(name):
-            found += both_sides([number])
-        elif seen[name] <= reads:
+        if is_read(name) and seen[name] <= reads:
             found.append((number, "before"))
-    return found
+    return sorted(found)
 
 
 _STARTS: dict[int, World] = {}

@@ -346,7 +346,7 @@ def test_crash_at_every_write(name: str, lose_status: bool) -> None:
     first = len(undisturbed.faults.calls)
     drive(undisturbed, lambda: done(undisturbed))
     points = both_sides(n for n, call in enumerate(undisturbed.faults.calls[first:], first) if not call.split(".")[1].startswith(READS))
-    assert len(points) > 6
+    assert len(points) > 3
     for point in points:
         world = start.copy()
         die_at(world, point, lambda world=world: drive(world, lambda: done(world)), lose_status=lose_status)

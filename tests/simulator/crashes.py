@@ -16,9 +16,10 @@ Point = tuple[int, When]
 
 
 def both_sides(numbers: Iterable[int]) -> list[Point]:
-    """Before and after each call, in order."""
-    sides: tuple[When, When] = ("before", "after")
-    return [(number, when) for number in numbers for when in sides]
+    """Before the first of these calls and after each, in order. What a process that dies before a call leaves behind is what one that dies after the call before it does: its
+    memory is gone either way, and nothing was done in between, where `numbers` are all calls that do something."""
+    found = list(numbers)
+    return [(number, "before") for number in found[:1]] + [(number, "after") for number in found]
 
 
 def die_at(world: World, point: Point, run: Callable[[], object], *, lose_status: bool = False) -> None:
