@@ -29,7 +29,7 @@ from swarm_operator.controllers.cluster_references import machine_references, ne
 from swarm_operator.controllers.cluster_unlock import read_facts
 from swarm_operator.controllers.pools import look_at_tasks, needing_references
 from swarm_operator.domain.cloud import Image, Port, Volume
-from swarm_operator.domain.cluster import backup, images, overlays, preload, promotion
+from swarm_operator.domain.cluster import backup, images, overlays, preload
 from swarm_operator.domain.cluster.adoption import observing, owner_uid
 from swarm_operator.domain.cluster.engine_rollout import to_reach
 from swarm_operator.domain.cluster.engine_tls import certificates_due
@@ -264,7 +264,6 @@ class Gatherer:
                 *asked,
                 *to_probe(self._spec, machines, observation.swarm.value, self._clock.now()),
                 *certificates_due(machines, self._clock.now()),
-                *promotion.to_ask(machines),
             )
             observation = replace(observation, workload=self._read(lambda: look_at_tasks(self._spec, swarm)))
             if swarm is not None and is_changing(self._spec, observation, table, self._clock.now()):

@@ -67,7 +67,7 @@ def promoted_record(**changes: Any) -> MachineStatus:
 def knowing(*slots: int) -> dict[str, Known[Guest]]:
     """The promoted worker's engine knows the managers of these slots."""
     peers = tuple(f"{server(MANAGERS[slot]).fixed[0]}:2377" for slot in slots)
-    return {SPARE.uid(UID): guest(SPARE, "active", remote_managers=peers)}
+    return {SPARE.uid(UID): guest(SPARE, "active", remote_managers=peers, tls_in_force=True, node_id=node(SPARE).id, swarm_id="swarm")}
 
 
 def test_identity_and_name_stay_those_of_the_worker() -> None:

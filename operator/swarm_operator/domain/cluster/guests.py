@@ -74,6 +74,11 @@ def was_rebuilt(machine: Machine) -> bool:
     return record is not None and repair is not None and repair.rung is Rung.REBUILD and repair.since >= record.phase_since and not machine.joined
 
 
+def is_promoted(machine: Machine) -> bool:
+    """Whether it is a worker that shall become a manager, and has not."""
+    return bool(machine.id.origin) and machine.member is not None and machine.member.role != "manager"
+
+
 def is_locked(machine: Machine, observation: ClusterObservation) -> bool:
     """Whether its engine says that it waits for the unlock key."""
     guest = observation.guest(machine.uid)
@@ -82,11 +87,11 @@ def is_locked(machine: Machine, observation: ClusterObservation) -> bool:
 
 def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[SwarmView]) -> tuple[Machine, ...]:
     """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not.
-    One that was rebuilt always joins over ssh."""
+    One that was rebuilt always joins over ssh. And promoted workers that are no managers yet: their engines are set up, and asked which managers they know."""
     up = [m for m in machines if is_up(m) and not m.being_deleted]
     if isinstance(swarm, Unknown):
         return tuple(m for m in up if m.id.role == "Manager")
-    return tuple(m for m in up if was_rebuilt(m) or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH")))
+    return tuple(m for m in up if was_rebuilt(m) or is_promoted(m) or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH")))
 
 
 def plan_guests(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import InfrastructureStatus, MachinePhase
 from swarm_operator.domain.cloud import Port
-from swarm_operator.domain.cluster.guests import fixed_address, is_up
+from swarm_operator.domain.cluster.guests import fixed_address
 from swarm_operator.domain.cluster.machine_ports import own_port
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, next_incarnation
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -80,18 +80,13 @@ def adoptions(observation: ClusterObservation, keep: Sequence[Machine]) -> tuple
     return tuple(AdoptPort(m.id, m.uid, Known(port)) for m in keep if m.id.origin and (port := _former_port(observation, m)) is not None)
 
 
-def to_ask(machines: Iterable[Machine]) -> tuple[Machine, ...]:
-    """Those whose engines must be asked which managers they know."""
-    return tuple(m for m in machines if m.id.origin and m.member is not None and m.member.role != "manager" and is_up(m) and not m.being_deleted)
-
-
 def unprepared(observation: ClusterObservation, facts: InfrastructureStatus, keep: Sequence[Machine]) -> frozenset[str]:
     """UIDs of promoted managers whose port is not yet one of a manager: the others could not reach them at 2377. Also where the ports are not known."""
     return frozenset(m.uid for m in keep if m.id.origin and not m.joined and not _prepared(observation, facts, m))
 
 
 def unheard(observation: ClusterObservation, keep: Sequence[Machine]) -> frozenset[str]:
-    """UIDs of promoted managers that may still turn to the lost manager when they enter raft. Also where it is not known whom they know."""
+    """UIDs of promoted managers that may still turn to the lost manager when they enter raft, or whose engine is not set up. Also where it is not known."""
     members = _members(observation, keep)
     return frozenset(m.uid for m in keep if m.id.origin and not m.joined and not _knows_only(members, observation, m))
 
@@ -104,12 +99,12 @@ def _members(observation: ClusterObservation, keep: Sequence[Machine]) -> frozen
 
 
 def _knows_only(members: Set[str], observation: ClusterObservation, machine: Machine) -> bool:
-    """Whether its engine knows no manager but members. It enters raft through one of those that it knows, tries once, and then begins anew with nothing but the address that it
-    joined the swarm through (swarmkit, node/node.go: `config.JoinAddr`; seen on 20.10): where that is the lost one, it is out for good. Workers are told of a change of managers a
-    moment after it."""
+    """Whether its engine was restarted as a manager's (TLS), and knows no manager but members. Until an engine is restarted it begins each time anew with nothing but the address that it
+    joined the swarm through (swarmkit, node/node.go: `config.JoinAddr`; seen on 20.10): where that is the lost one, a promotion puts it out for good. And workers are told of a
+    change of managers a moment after it."""
     guest = observation.guest(machine.uid)
     known = {peer.rpartition(":")[0].strip("[]") for peer in guest.value.engine.remote_managers} if isinstance(guest, Known) else set()
-    return bool(known) and known <= members
+    return bool(known) and known <= members and isinstance(guest, Known) and guest.value.tls_in_force
 
 
 def _former_port(observation: ClusterObservation, machine: Machine) -> Port | None:
