@@ -16,7 +16,7 @@ from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
 from integration.conftest import cluster_manifest, service_manifest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 NAME = "three"
 
 

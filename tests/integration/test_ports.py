@@ -13,7 +13,7 @@ from harness.kube import Kubectl, eventually
 from harness.operator import Operator
 from integration.conftest import cluster_manifest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 STORAGE = "192.0.2.10"
 VIRTUAL = "192.0.2.200"
 
