@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from simulator import Point, World, both_sides, die_at, drive
+from simulator import Point, World, die_at, drive, every_moment
+from simulator.crashes import COMMANDS, READS
 from simulator.world import KEY
 from swarm_operator.domain.cloud import Network, Subnet
 
 TWO = {"workerPools": [{"name": "web", "replicas": 2}]}
-READS = ("get", "list", "check", "resolve", "console", "view", "connect", "engine_info", "run", "join_token", "find", "scan")
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,17 @@ SCENARIOS = {
 
 
 def is_read(name: str) -> bool:
-    return name.split(".")[1].startswith(READS)
+    return name.split(".")[1].startswith((*READS, COMMANDS))
 
 
-def points(scenario: Scenario, reads: int = 1) -> list[Point]:
+def points(scenario: Scenario, reads: int = 3) -> list[Point]:
     """The calls of an undisturbed run at which to die."""
     world = start_of(scenario)
     first = len(world.faults.calls)
     drive(world, lambda: scenario.done(world))
-    calls = list(enumerate(world.faults.calls[first:], first))
-    found = both_sides(number for number, name in calls if not is_read(name))
+    found = every_moment(world.faults.calls, first)
     seen: Counter[str] = Counter()
-    for number, name in calls:
+    for number, name in enumerate(world.faults.calls[first:], first):
         seen[name] += 1
         if is_read(name) and seen[name] <= reads:
             found.append((number, "before"))

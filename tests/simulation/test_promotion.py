@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Point, World, both_sides, die_at, drive
+from simulator import Point, World, die_at, drive, every_moment
 from simulator.world import KEY
 from swarm_operator.domain.ownership import PROMOTED
 
@@ -159,8 +159,7 @@ def _points(start: World) -> list[Point]:
     world = start.copy()
     first = len(world.faults.calls)
     drive(world, lambda: whole(world))
-    reads = ("get", "list", "check", "resolve", "console", "view", "connect", "engine_info", "run", "join_token", "find", "scan", "close")
-    return both_sides([n for n, name in enumerate(world.faults.calls[first:], first) if not name.split(".")[1].startswith(reads)])
+    return every_moment(world.faults.calls, first)
 
 
 @pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])

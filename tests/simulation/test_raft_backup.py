@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
-from simulator.faults import When
+from simulator import Crash, World, both_sides, die_at, drive
 from simulator.world import KEY
 from swarm_operator.api.backup import BackupStatus
 from swarm_operator.api.reasons import Reason
@@ -164,8 +163,7 @@ def test_crash_at_every_call_of_a_backup() -> None:
     smooth = start.copy()
     first = len(smooth.faults.calls)
     drive(smooth, lambda: saved(smooth, "x"))
-    points: list[tuple[int, When]] = [(number, when) for number in range(first, len(smooth.faults.calls)) for when in ("before", "after")]  # type: ignore[misc]
-    for point in points:
+    for point in both_sides(range(first, len(smooth.faults.calls))):
         world = start.copy()
         world.faults.crash_at = point
         try:
@@ -267,13 +265,10 @@ def test_crash_at_every_call_of_a_restore() -> None:
     drive(smooth, lambda: whole(smooth), limit=800)
     calls = smooth.faults.calls
     told = ("cloud.create_server", "kubernetes.apply_status", "host.feed", "cloud.update_server_metadata", "cloud.download_image")
-    points: list[tuple[int, When]] = [(i, when) for i in range(first, len(calls)) if calls[i] in told for when in ("before", "after")]  # type: ignore[misc]
+    points = both_sides(i for i in range(first, len(calls)) if calls[i] in told)
     assert len(points) > 10
     for point in points:
         world = start.copy()
-        world.faults.crash_at = point
-        with pytest.raises(Crash):
-            drive(world, lambda world=world: whole(world), limit=800)
-        world.faults.crash_at = None
+        die_at(world, point, lambda world=world: drive(world, lambda: whole(world), limit=800))
         drive(world, lambda world=world: whole(world) and world.status.recovery.restored_from is not None, limit=800)  # type: ignore[union-attr]
         assert world.swarm.attached == ["net"] and world.swarm.raft_changes.count("restore demo-manager-0-2") == 1, point

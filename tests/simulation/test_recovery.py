@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from simulator import Crash, World, drive
-from simulator.faults import When
+from simulator import World, both_sides, die_at, drive
 from simulator.world import KEY
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
@@ -136,14 +133,11 @@ def test_crash_at_every_write_of_a_recovery() -> None:
     first = len(smooth.faults.calls)
     drive(smooth, lambda: bool(forced(smooth)) and smooth.condition("ManagersQuorate")[0] == "True")
     writes = [i for i, c in enumerate(smooth.faults.calls[first:], first) if c in ("kubernetes.apply_status", "host.swarm_init", "host.engine_request")]
-    points: list[tuple[int, When]] = [(number, when) for number in writes for when in ("before", "after")]  # type: ignore[misc]
+    points = both_sides(writes)
     assert len(points) >= 6
     for point in points:
         world = start.copy()
-        world.faults.crash_at = point
-        with pytest.raises(Crash):
-            drive(world, lambda world=world: whole(world), limit=800)
-        world.faults.crash_at = None
+        die_at(world, point, lambda world=world: drive(world, lambda: whole(world), limit=800))
         idle(world, 3)
         if not forced(world):
             approve(world, "once more")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -15,11 +15,32 @@ Point = tuple[int, When]
 """The number of a call, and the side of it."""
 
 
+READS = ("get", "list", "check", "resolve", "console", "view", "connect", "engine_info", "join_token", "find", "scan", "look", "open", "close")
+"""How the names of calls begin that change nothing."""
+COMMANDS = "run"
+"""How those begin of which the name does not say it."""
+
+
 def both_sides(numbers: Iterable[int]) -> list[Point]:
-    """Before the first of these calls and after each, in order. What a process that dies before a call leaves behind is what one that dies after the call before it does: its
-    memory is gone either way, and nothing was done in between, where `numbers` are all calls that do something."""
-    found = list(numbers)
-    return [(number, "before") for number in found[:1]] + [(number, "after") for number in found]
+    """Before and after each call, in order."""
+    sides: tuple[When, When] = ("before", "after")
+    return [(number, when) for number in numbers for when in sides]
+
+
+def every_moment(calls: Sequence[str], first: int = 0) -> list[Point]:
+    """The points at which what a dead process leaves behind differs, from call `first` on: after each call that does something, and before it where a command ran since the one
+    before. Otherwise what is left before a call is what is left after the last one: the memory of the process is gone either way, and nothing was done in between."""
+    found: list[Point] = []
+    differs = True
+    for number, name in enumerate(calls[first:], first):
+        verb = name.split(".")[1]
+        if verb.startswith(COMMANDS):
+            differs = True
+        elif not verb.startswith(READS):
+            found += [(number, "before")] if differs else []
+            found.append((number, "after"))
+            differs = False
+    return found
 
 
 def die_at(world: World, point: Point, run: Callable[[], object], *, lose_status: bool = False) -> None:
