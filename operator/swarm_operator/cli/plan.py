@@ -34,6 +34,8 @@ from swarm_operator.ports.objects import Key, Kind, Resource
 KINDS: Final[dict[str, Kind]] = {"cluster": "SwarmCluster", "service": "SwarmService"}
 PENDING: Final = 3
 """Exit status with --exit-code where there is something to do."""
+_NOT_SHOWN: Final = ("machine", "machine_uid", "evidence", "missing")
+"""Fields of steps that the step's subject tells, or that only the engine needs."""
 _TAKES_AWAY: Final = re.compile(r"^(Delete|Detach|Remove|ReleaseFloatingIP|Drain|Demote|Repair|Preserve|Prune|Recover|Restart|Restore)")
 
 
@@ -104,13 +106,13 @@ def outlook(context: Context, planner: Planner, item: Json, stored: Json | None)
 
 
 def describe(step: Step, cluster: str) -> Action:
-    """A step of a cluster. Steps hold no secrets, so what they hold may be shown."""
+    """A step of a cluster. Steps hold no secrets, so what they hold may be shown; what is as it is by default says nothing."""
     kind = type(step).__name__
-    values = {entry.name: getattr(step, entry.name) for entry in fields(step)}
+    values = {entry.name: value for entry in fields(step) if (value := getattr(step, entry.name)) != entry.default}
     because = str(values.pop("because", "") or "")
     subject = [_named(value, cluster) for value in values.values()]
     named = next((text for text in subject if text), "")
-    rest = [f"{name}={_short(value)}" for name, value in values.items() if _short(value) and name not in ("machine", "machine_uid", "evidence")]
+    rest = [f"{name}={_short(value)}" for name, value in values.items() if _short(value) and name not in _NOT_SHOWN]
     return Action(kind, " ".join([named, *rest]).strip(), because, bool(_TAKES_AWAY.match(kind)))
 
 

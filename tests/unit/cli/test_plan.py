@@ -20,7 +20,7 @@ from swarm_operator.cli.report import cleaned
 from swarm_operator.controllers.planner import ClusterLook
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.plan import ClusterPlan
-from swarm_operator.domain.cluster.steps import CreateServer, DeleteServer, EnsureKeyPair
+from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, DeleteServer, EnsureKeyPair
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Known
@@ -95,6 +95,11 @@ def test_json_marks_what_takes_something_away() -> None:
 def test_metadata_of_servers_is_not_shown() -> None:
     assert "planted" not in call(FakePlanner(*STEPS), "-o", "json", api=FakeApi(CLUSTER))[1]
     assert describe(EnsureKeyPair(replace=True), "main").what == "replace=yes" and words("EnsureFloatingIP") == "ensure floating ip"
+
+
+def test_what_is_as_it_is_by_default_is_not_shown() -> None:
+    first, second = (describe(CreatePort(MachineId("Worker", "web", 0, 1), index=index, missing=2), "main").what for index in (0, 1))
+    assert (first, second) == ("main-web-0", "main-web-0 index=1")
 
 
 def test_a_manifest_is_planned_as_if_it_were_applied(tmp_path: Path) -> None:
