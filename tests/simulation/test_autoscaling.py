@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulation.test_pools import APPS, PoolWorld
-from simulator.crashes import both_sides, calls_of, made_good
+from simulator.crashes import deaths
 from simulator.demand import SimDemand
 from simulator.world import KEY, World, drive
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -181,10 +181,10 @@ def scenario(world: PoolWorld) -> None:
 
 def test_a_crash_at_any_write_is_made_good_by_the_next_process(world: PoolWorld) -> None:
     made = len(world.cloud.servers)
-    numbers = calls_of(world, scenario, ("apply_status", "create_server", "delete_server", "update_node", "remove_node", "join"))
-    assert len(numbers) >= 8
-    for point in both_sides(numbers):
-        tried = made_good(world, point, scenario)
+    found = deaths(world, scenario)
+    assert len(found) >= 8
+    for point, tried in found:
+        scenario(tried)
         assert web(tried) == ["demo-web-0"], point
         created = [name for name in tried.faults.calls if name == "cloud.create_server"]
         assert len(created) <= 2, point

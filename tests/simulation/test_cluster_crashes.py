@@ -1,20 +1,15 @@
-"""The process dies at every call of every port, before and after its effect; a new one, with or without the old status, finishes the job exactly.
-
-A call that only reads is tried at its first three occurrences and on one side: dying before or after it is the same to the world outside, and so is the n-th poll.
-Writes are tried one and all, on both sides.
-"""
+"""The process dies at every moment of its work at which what it leaves behind differs; a new one, with or without the old status, finishes the job exactly."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from simulator import Point, World, die_at, drive, every_moment
-from simulator.crashes import COMMANDS, READS
+from simulator import World, deaths, drive
+from simulator.crashes import Death
 from simulator.world import KEY
 from swarm_operator.domain.cloud import Network, Subnet
 
@@ -144,24 +139,6 @@ SCENARIOS = {
 }
 
 
-def is_read(name: str) -> bool:
-    return name.split(".")[1].startswith((*READS, COMMANDS))
-
-
-def points(scenario: Scenario, reads: int = 3) -> list[Point]:
-    """The calls of an undisturbed run at which to die."""
-    world = start_of(scenario)
-    first = len(world.faults.calls)
-    drive(world, lambda: scenario.done(world))
-    found = every_moment(world.faults.calls, first)
-    seen: Counter[str] = Counter()
-    for number, name in enumerate(world.faults.calls[first:], first):
-        seen[name] += 1
-        if is_read(name) and seen[name] <= reads:
-            found.append((number, "before"))
-    return sorted(found)
-
-
 _STARTS: dict[int, World] = {}
 
 
@@ -174,21 +151,25 @@ def start_of(scenario: Scenario) -> World:
     return _STARTS[id(scenario)].copy()
 
 
-def run(scenario: Scenario, point: Point, lose_status: bool) -> World:
-    world = start_of(scenario)
-    die_at(world, point, lambda: drive(world, lambda: scenario.done(world)), lose_status=lose_status)
-    drive(world, lambda: scenario.done(world))
-    return world
+def survived(scenario: Scenario, lose_status: bool) -> list[tuple[Death, World]]:
+    """What becomes of the worlds of processes that died."""
+
+    def finish(world: World) -> None:
+        drive(world, lambda: scenario.done(world))
+
+    found = deaths(start_of(scenario), finish, lose_status=lose_status)
+    for _, world in found:
+        finish(world)
+    return found
 
 
 @pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_crash_at_every_call(name: str, lose_status: bool) -> None:
     scenario = SCENARIOS[name]
-    found = points(scenario)
-    assert len(found) > 20
-    for point in found:
-        world = run(scenario, point, lose_status)
+    found = survived(scenario, lose_status)
+    assert len(found) > 4
+    for point, world in found:
         assert tuple(world.servers) == scenario.expected, point
         assert world.cloud.created_servers == scenario.creates, point
         if world.resource is None:
@@ -204,10 +185,9 @@ def test_crash_at_every_call(name: str, lose_status: bool) -> None:
 def test_crash_at_every_call_with_a_port_per_machine(name: str, lose_status: bool) -> None:
     """No port is made twice or left; the network of somebody else stays as it was."""
     scenario = SUBNET_SCENARIOS[name]
-    found = points(scenario)
-    assert sum(1 for point in found if point[1] == "after") > 3
-    for point in found:
-        world = run(scenario, point, lose_status)
+    found = survived(scenario, lose_status)
+    assert len(found) > 4
+    for point, world in found:
         # Once server and node of the first holder are gone and status is lost, nothing tells that the slot's next holder is the second one.
         assert tuple(name.removesuffix("-2") for name in world.servers) == scenario.expected, point
         assert world.cloud.created_servers == scenario.creates, point
@@ -226,10 +206,9 @@ def test_crash_at_every_call_with_a_port_per_machine(name: str, lose_status: boo
 def test_crash_at_every_call_with_managers(name: str, lose_status: bool) -> None:
     """The simulator asserts at each change of raft that no majority is lost by our hand."""
     scenario = MANAGER_SCENARIOS[name]
-    found = points(scenario, reads=1)
-    assert len(found) > 20
-    for point in found:
-        world = run(scenario, point, lose_status)
+    found = survived(scenario, lose_status)
+    assert len(found) > 4
+    for point, world in found:
         assert tuple(world.servers) == scenario.expected, point
         assert world.cloud.created_servers == scenario.creates, point
         assert sorted(n.hostname for n in world.swarm.nodes.values()) == world.servers, point
@@ -238,9 +217,7 @@ def test_crash_at_every_call_with_managers(name: str, lose_status: bool) -> None
 
 @pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
 def test_delete_at_every_stage_of_creation(lose_status: bool) -> None:
-    for point in points(SCENARIOS["create"]):
-        world = World(TWO)
-        die_at(world, point, lambda world=world: drive(world, lambda: world.ready), lose_status=lose_status)
+    for point, world in deaths(World(TWO), lambda world: drive(world, lambda: world.ready), lose_status=lose_status):
         world.delete()
         drive(world, lambda world=world: world.resource is None)
         assert world.cloud.leftovers() == [], point

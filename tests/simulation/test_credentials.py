@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from simulator import World, die_at, drive
-from simulator.faults import When
+from simulator import World, deaths, drive
 from simulator.world import KEY, SPEC
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import CredentialExpiry
@@ -100,21 +97,17 @@ def test_a_secret_without_the_finalizer_is_held_again() -> None:
     assert SECRET in world.objects.held
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_between_the_secret_and_the_finalizer_leaves_neither(when: When) -> None:
+def test_a_crash_between_the_secret_and_the_finalizer_leaves_neither() -> None:
     """The Secret goes the moment it is let go: what is left to do then needs no cloud."""
     world = World()
     drive(world, lambda: world.ready)
     world.objects.delete_secret(*SECRET)
     world.delete()
-    base = world.copy()
-    drive(world, lambda: world.resource is None)
-    calls = [n for n, name in enumerate(world.faults.calls) if name == "kubernetes.hold_secret"]
-    assert calls
-    crashed = base.copy()
-    die_at(crashed, (calls[-1], when), lambda: drive(crashed, lambda: crashed.resource is None))
-    drive(crashed, lambda: crashed.resource is None)
-    assert crashed.cloud.leftovers() == [] and SECRET not in crashed.objects.secrets
+    found = deaths(world, lambda world: drive(world, lambda: world.resource is None), of=["hold_secret", "set_finalizer"])
+    assert {(death.call, death.when) for death, _ in found} >= {("kubernetes.hold_secret", "after"), ("kubernetes.set_finalizer", "after")}
+    for death, crashed in found:
+        drive(crashed, lambda crashed=crashed: crashed.resource is None)
+        assert crashed.cloud.leftovers() == [] and SECRET not in crashed.objects.secrets, death
 
 
 def lost(world: World) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import World, die_at, drive, every_moment
+from simulator import World, deaths, drive
 from simulator.guests import Guest, SimService
 from swarm_operator.api.engine import EngineSpec
 from swarm_operator.controllers.cluster import ClusterController
@@ -179,24 +178,16 @@ def test_crash_at_every_call(engine: dict[str, Any], lose_status: bool) -> None:
     """All engines have the settings at the end, all nodes their availability, and no engine was restarted more than once more."""
     key, value = ("insecure-registries", ["registry:5000"]) if "mtu" not in engine else ("mtu", 1400)
 
-    def begin() -> World:
-        world = World({"workerPools": [{"name": "web", "replicas": 1}]})
-        drive(world, lambda: world.ready)
-        world.edit(engine=engine)
-        world.faults.calls.clear()
-        return world
+    def finish(world: World) -> None:
+        drive(world, lambda: settled(world) and in_force(world, key, value), limit=1000)
 
-    def finish(world: World) -> Callable[[], bool]:
-        return lambda: settled(world) and in_force(world, key, value)
-
-    whole = begin()
-    drive(whole, finish(whole), limit=1000)
-    points = every_moment(whole.faults.calls)
-    assert len(points) > 10
-    for point in points:
-        world = begin()
-        die_at(world, point, lambda world=world: drive(world, finish(world), limit=1000), lose_status=lose_status)
-        drive(world, finish(world), limit=1000)
+    start = World({"workerPools": [{"name": "web", "replicas": 1}]})
+    drive(start, lambda: start.ready)
+    start.edit(engine=engine)
+    found = deaths(start, finish, lose_status=lose_status)
+    assert len(found) >= 6
+    for point, world in found:
+        finish(world)
         assert all(g.restarts <= 2 for g in engines(world).values()), point
         assert sum(g.restarts for g in engines(world).values()) <= 4, point
         assert world.cloud.created_servers == 2, point

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from swarm_operator.domain.cloud import FloatingIP
 from swarm_operator.domain.ownership import description
 
@@ -179,28 +179,18 @@ def test_workers_get_floating_ips_where_their_pool_asks() -> None:
 
 def managed(start: dict[str, Any], then: Callable[[World], object] | None, done: Callable[[World], bool]) -> None:
     """Die at every write of what follows `then`, with the status kept and lost; `done` must come all the same."""
-
-    def begin() -> World:
-        world = World(start)
-        project(world, GIVEN)
-        if then is not None:
-            drive(world, lambda: world.ready)
-            then(world)
-        return world
-
-    world = begin()
-    first = len(world.faults.calls)
-    drive(world, lambda: done(world))
-    writes = ("create_floating_ip", "associate_floating_ip", "release_floating_ip", "get_floating_ip", "delete_floating_ip", "delete_port")
-    numbers = [n for n, name in enumerate(world.faults.calls) if n >= first and name.split(".")[1] in writes]
-    assert numbers
-    for lose in (False, True):
-        for point in both_sides(numbers):
-            world = begin()
-            die_at(world, point, lambda world=world: drive(world, lambda: done(world)), lose_status=lose)
+    begun = World(start)
+    project(begun, GIVEN)
+    if then is not None:
+        drive(begun, lambda: begun.ready)
+        then(begun)
+    for lose_status in (False, True):
+        found = deaths(begun, lambda world: drive(world, lambda: done(world)), lose_status=lose_status)
+        assert len(found) >= 3
+        for point, world in found:
             drive(world, lambda world=world: done(world))
-            found = at(world, GIVEN)
-            assert found is not None and found.description == "for the swarm", point
+            given = at(world, GIVEN)
+            assert given is not None and given.description == "for the swarm", point
 
 
 def test_crash_at_every_call_while_a_given_address_is_put_on() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
-from simulator.crashes import alike, calls_of
+from simulator import World, deaths, drive
 from simulator.world import KEY
 
 DRAIN = {"name": "leave-queue", "at": "PreDrain", "timeoutSeconds": 900}
@@ -120,12 +119,10 @@ def test_crash_at_every_write(lose_status: bool) -> None:
     def gone(tried: World) -> None:
         drive(tried, lambda: tried.ready and tried.servers == ["demo-manager-0", "demo-web-0"] and len(tried.swarm.nodes) == 2, limit=900)
 
-    numbers = calls_of(world, gone, {"update_node", "remove_node", "delete_server", "apply_status"})
-    assert len(numbers) > 3
-    for point in both_sides(numbers):
-        tried = alike(world)
-        start = tried.clock.monotonic()
-        die_at(tried, point, lambda tried=tried: gone(tried), lose_status=lose_status)
+    start = world.clock.monotonic()
+    found = deaths(world, gone, lose_status=lose_status)
+    assert len(found) > 3
+    for point, tried in found:
         gone(tried)
         assert tried.clock.monotonic() - start >= 300, point
         assert tried.cloud.created_servers == 3 and len(tried.cloud.ports) == 2, point

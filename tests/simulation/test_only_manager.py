@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import World, die_at, drive, every_moment
+from simulator import World, deaths, drive
 from simulator.guests import SimService, SimSwarmClient
 from swarm_operator.api.reasons import Reason
 from swarm_operator.controllers.cluster import ClusterController
@@ -155,25 +154,17 @@ def test_a_person_names_it(replace: bool) -> None:
 def test_crash_at_every_call(lose_status: bool) -> None:
     """One swarm, one manager, the new one, and nothing left, wherever the process dies."""
 
-    def begin() -> World:
-        world = World({"workerPools": [], **REPLACE})
-        drive(world, lambda: world.ready)
-        world.edit(machine=NEW)
-        world.faults.calls.clear()
-        return world
+    def finish(world: World) -> None:
+        drive(world, lambda: any(manager_is(world, f"demo-manager-0-{n}") for n in (2, 3)), limit=1000)
 
-    def finish(world: World) -> Callable[[], bool]:
-        return lambda: any(manager_is(world, f"demo-manager-0-{n}") for n in (2, 3))
-
-    whole = begin()
-    drive(whole, finish(whole), limit=1000)
-    points = every_moment(whole.faults.calls)
-    assert len(points) > 20
-    for point in points:
-        world = begin()
-        address = {a.address for a in world.cloud.floating_ips.values()}
-        die_at(world, point, lambda world=world: drive(world, finish(world), limit=1000), lose_status=lose_status)
-        drive(world, finish(world), limit=1000)
+    start = World({"workerPools": [], **REPLACE})
+    drive(start, lambda: start.ready)
+    start.edit(machine=NEW)
+    address = {a.address for a in start.cloud.floating_ips.values()}
+    found = deaths(start, finish, lose_status=lose_status)
+    assert len(found) > 10
+    for point, world in found:
+        finish(world)
         assert world.swarms_made == 1 and len(world.swarm.raft) == 1, point
         assert world.cloud.created_servers == 2, point
         assert {a.address for a in world.cloud.floating_ips.values()} == address, point

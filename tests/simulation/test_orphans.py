@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from simulator.world import UID
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import FloatingIP, KeyPair, Network, Port, Router, SecurityGroup, ServerRequest, Subnet, Volume
 from swarm_operator.domain.ownership import CLUSTER_UID, description
-from swarm_operator.engine.outcome import Outcome
 
 
 def leak(world: World) -> None:
@@ -113,19 +112,12 @@ def test_crash_at_every_call_of_a_sweep(lose_status: bool) -> None:
     def swept(world: World) -> bool:
         return not set(OURS) & set(world.cloud.leftovers()) and world.condition("OrphansFound")[0] == "False"
 
-    undisturbed = leaked(orphans="Delete")
-    first = len(undisturbed.faults.calls)
-    outcomes: list[Outcome] = drive(undisturbed, lambda: swept(undisturbed))
-    assert outcomes
-    names = undisturbed.faults.calls
-    writes = [n for n in range(first, len(names)) if names[n].split(".")[1].startswith(("delete", "apply"))]
-    assert len(writes) > 5
-    for point in both_sides(writes):
-        world = leaked(orphans="Delete")
-        die_at(world, point, lambda world=world: drive(world, lambda: swept(world)), lose_status=lose_status)
+    found = deaths(leaked(orphans="Delete"), lambda world: drive(world, lambda: swept(world)), lose_status=lose_status)
+    assert len(found) > 5
+    for point, world in found:
         drive(world, lambda world=world: swept(world) and world.ready)
-        assert set(world.cloud.leftovers()) >= FOREIGN
-        assert world.cloud.created_servers == 2
+        assert set(world.cloud.leftovers()) >= FOREIGN, point
+        assert world.cloud.created_servers == 2, point
 
 
 def test_a_refused_delete_is_said_and_tried_again() -> None:

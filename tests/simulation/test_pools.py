@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator.crashes import both_sides, calls_of, made_good
+from simulator.crashes import deaths
 from simulator.world import KEY, World, drive
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.controllers.pool import PoolController
@@ -281,8 +281,8 @@ def scenario(world: PoolWorld) -> None:
 
 
 def test_a_crash_at_any_write_is_made_good_by_the_next_process(world: PoolWorld) -> None:
-    numbers = calls_of(world, scenario, ("set_finalizer", "create_server", "delete_server", "update_node", "remove_node", "join"))
-    assert len(numbers) >= 6
-    for point in both_sides(numbers):
-        tried = made_good(world, point, scenario)
+    found = deaths(world, scenario, of=("set_finalizer", "create_server", "delete_server", "update_node", "remove_node", "swarm_join"))
+    assert len(found) >= 6
+    for point, tried in found:
+        scenario(tried)
         assert tried.servers == ["demo-manager-0", "demo-web-0"] and APPS not in tried.objects.resources, point

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from simulator.world import KEY, UID
 from swarm_operator.domain.cloud import FloatingIP, Network, Port
 from swarm_operator.domain.ownership import JOIN_ADVERTISE, part_of
-from swarm_operator.engine.outcome import Outcome
 
 STORAGE: dict[str, Any] = {
     "name": "storage",
@@ -100,7 +99,7 @@ def test_an_address_of_its_own_makes_the_machine_go_before_its_successor() -> No
 
     drive(world, replaced, controller)
     assert most == 2, "never two of them"
-    first, second = ports_of(world, "demo-web-0")
+    first, second = ports_of(world, "demo-web-0-2")
     assert second.id != storage.id and second.fixed_ips == ("192.0.2.10",) and storage.id not in world.cloud.ports
     assert world.cloud.asked_ports[second.id].vnic_type == "direct"
     assert first.fixed_ips, "the first port was not touched"
@@ -228,19 +227,11 @@ def test_crash_at_every_call(name: str, lose_status: bool) -> None:
         drive(start, lambda: start.ready)
         then(start)
     whole = start.copy()
-    first = len(whole.faults.calls)
     drive(whole, lambda: done(whole))
-    writes = ("create_port", "create_trunk", "set_port_tags", "create_server", "delete_port", "delete_trunk", "delete_server")
-    numbers = [n for n, call in enumerate(whole.faults.calls) if n >= first and call.split(".")[1] in writes]
-    assert len(numbers) >= 4
-
-    def go(world: World) -> list[Outcome]:
-        return drive(world, lambda: done(world))
-
-    for point in both_sides(numbers):
-        world = start.copy()
-        die_at(world, point, lambda world=world: go(world), lose_status=lose_status)
-        go(world)
+    found = deaths(start, lambda world: drive(world, lambda: done(world)), lose_status=lose_status)
+    assert len(found) > 6
+    for point, world in found:
+        drive(world, lambda world=world: done(world))
         if world.resource is None:
             assert world.cloud.leftovers() == ["network:san"], point
         else:

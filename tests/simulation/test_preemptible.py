@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
-from simulator.crashes import alike, calls_of
+from simulator import World, deaths, drive
 from simulator.world import KEY
 from swarm_operator.domain import times
 
@@ -133,12 +132,9 @@ def test_crash_at_every_write(world: World, lose_status: bool) -> None:
         drive(tried, lambda: tried.ready and len(spots(tried)) == 3 and len(tried.swarm.nodes) == 5)
 
     take(world, "demo-spot-1")
-    drive(world, lambda: not world.ready)
-    numbers = calls_of(world, again, {"create_port", "create_server", "delete_port", "swarm_join", "update_node", "remove_node", "apply_status"})
-    assert len(numbers) > 5
-    for point in both_sides(numbers):
-        tried = alike(world)
-        die_at(tried, point, lambda tried=tried: again(tried), lose_status=lose_status)
+    found = deaths(world, again, lose_status=lose_status)
+    assert len(found) > 5
+    for point, tried in found:
         again(tried)
         assert len(tried.servers) == 5 and len(tried.cloud.ports) == 5 and tried.cloud.created_servers == 6, point
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from simulator.guests import Guest
 
 APP = "registry.example/app:1"
@@ -79,23 +79,14 @@ def test_a_new_list_is_loaded_without_a_drain_and_a_drain_by_hand_stays() -> Non
 
 @pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
 def test_crash_at_every_call_of_the_loading(lose_status: bool) -> None:
-    def start() -> World:
-        world = World(SPEC)
-        drive(world, lambda: len(world.swarm.nodes) == 3 if any(g.swarm for g in world.guests.values()) else False)
-        world.registry.add(APP)
-        return world
-
-    first = start()
-    undisturbed = first.copy()
-    drive(undisturbed, lambda: loaded(undisturbed))
-    names = undisturbed.faults.calls
-    points = [n for n in range(len(first.faults.calls), len(names)) if names[n] in ("host.run", "host.pipe", "swarm.update_node", "kubernetes.apply_status")]
-    assert len(points) > 4
-    for point in both_sides(points):
-        world = first.copy()
-        die_at(world, point, lambda world=world: drive(world, lambda: loaded(world)), lose_status=lose_status)
+    start = World(SPEC)
+    drive(start, lambda: len(start.swarm.nodes) == 3 if any(g.swarm for g in start.guests.values()) else False)
+    start.registry.add(APP)
+    found = deaths(start, lambda world: drive(world, lambda: loaded(world)), lose_status=lose_status)
+    assert len(found) >= 4
+    for point, world in found:
         drive(world, lambda world=world: loaded(world))
-        assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"active"}
+        assert {availability(world, f"demo-web-{slot}") for slot in range(2)} == {"active"}, point
 
 
 def test_workers_that_join_by_themselves_are_drained_before_they_are_filled() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Point, World, die_at, drive, every_moment
+from simulator import World, deaths, drive
 from simulator.world import KEY
 from swarm_operator.domain.ownership import PROMOTED
 
@@ -154,22 +154,12 @@ def test_delete_leaves_nothing(world: World) -> None:
     assert world.cloud.leftovers() == []
 
 
-def _points(start: World) -> list[Point]:
-    """Before and after each write of an undisturbed promotion, up to the whole cluster."""
-    world = start.copy()
-    first = len(world.faults.calls)
-    drive(world, lambda: whole(world))
-    return every_moment(world.faults.calls, first)
-
-
 @pytest.mark.parametrize("lose_status", [False, True], ids=["status-kept", "status-lost"])
 def test_crash_at_every_write(world: World, lose_status: bool) -> None:
     lose(world, "demo-manager-1")
-    points = _points(world)
-    assert len(points) > 20
-    for point in points:
-        tried = world.copy()
-        die_at(tried, point, lambda tried=tried: drive(tried, lambda: whole(tried)), lose_status=lose_status)
+    found = deaths(world, lambda tried: drive(tried, lambda: whole(tried)), lose_status=lose_status)
+    assert len(found) > 15
+    for point, tried in found:
         drive(tried, lambda tried=tried: whole(tried))
         assert tried.swarms_made == 1 and len(tried.servers) == 5, point
         assert len(tried.cloud.ports) == 5 and len(tried.cloud.floating_ips) == 3, point

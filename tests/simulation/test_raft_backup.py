@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from simulator.world import KEY
 from swarm_operator.api.backup import BackupStatus
 from swarm_operator.api.reasons import Reason
@@ -160,18 +160,11 @@ def test_crash_at_every_call_of_a_backup() -> None:
     """Never two images of one backup, and always one in the end."""
     start = ready(THREE)
     ask(start, "x")
-    smooth = start.copy()
-    first = len(smooth.faults.calls)
-    drive(smooth, lambda: saved(smooth, "x"))
-    for point in both_sides(range(first, len(smooth.faults.calls))):
-        world = start.copy()
-        world.faults.crash_at = point
-        try:
-            drive(world, lambda world=world: saved(world, "x"))
-        except Crash:
-            world.faults.crash_at = None
-            drive(world, lambda world=world: saved(world, "x") and len(backups(world).kept) == 1)
-            idle(world, 2)
+    found = deaths(start, lambda world: drive(world, lambda: saved(world, "x")))
+    assert len(found) > 6
+    for point, world in found:
+        drive(world, lambda world=world: saved(world, "x") and len(backups(world).kept) == 1)
+        idle(world, 2)
         assert len(world.cloud.images) == 1 == len(backups(world).kept), point
 
 
@@ -260,15 +253,8 @@ def test_a_backup_that_another_key_sealed_is_said_so() -> None:
 def test_crash_at_every_call_of_a_restore() -> None:
     start = lost({})
     restore(start)
-    smooth = start.copy()
-    first = len(smooth.faults.calls)
-    drive(smooth, lambda: whole(smooth), limit=800)
-    calls = smooth.faults.calls
-    told = ("cloud.create_server", "kubernetes.apply_status", "host.feed", "cloud.update_server_metadata", "cloud.download_image")
-    points = both_sides(i for i in range(first, len(calls)) if calls[i] in told)
-    assert len(points) > 10
-    for point in points:
-        world = start.copy()
-        die_at(world, point, lambda world=world: drive(world, lambda: whole(world), limit=800))
+    found = deaths(start, lambda world: drive(world, lambda: whole(world), limit=800))
+    assert len(found) > 10
+    for point, world in found:
         drive(world, lambda world=world: whole(world) and world.status.recovery.restored_from is not None, limit=800)  # type: ignore[union-attr]
         assert world.swarm.attached == ["net"] and world.swarm.raft_changes.count("restore demo-manager-0-2") == 1, point

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from simulator.world import KEY
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
@@ -129,15 +129,13 @@ def test_crash_at_every_write_of_a_recovery() -> None:
     """The swarm is made anew at most once for an approval; where the process died between the note and the deed, a person approves again."""
     start = lost(THREE)
     approve(start)
-    smooth = start.copy()
-    first = len(smooth.faults.calls)
-    drive(smooth, lambda: bool(forced(smooth)) and smooth.condition("ManagersQuorate")[0] == "True")
-    writes = [i for i, c in enumerate(smooth.faults.calls[first:], first) if c in ("kubernetes.apply_status", "host.swarm_init", "host.engine_request")]
-    points = both_sides(writes)
-    assert len(points) >= 6
-    for point in points:
-        world = start.copy()
-        die_at(world, point, lambda world=world: drive(world, lambda: whole(world), limit=800))
+
+    def recovered(world: World) -> None:
+        drive(world, lambda: bool(forced(world)) and world.condition("ManagersQuorate")[0] == "True")
+
+    found = deaths(start, recovered)
+    assert len(found) >= 6
+    for point, world in found:
         idle(world, 3)
         if not forced(world):
             approve(world, "once more")

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Crash, World, drive
-from simulator.faults import When
+from simulator import World, deaths, drive
 from simulator.world import KEY
 from swarm_operator.controllers.cluster_unlock import UnlockSecret, decoded
 
@@ -200,17 +199,8 @@ def test_crash_at_every_call_of_a_rotation(name: str) -> None:
         root = world.swarm.root.force_rotate == roots and not world.swarm.root.rotating
         return safe(world) and root and not secret(world).former and not world.status.autolock.former_keys  # type: ignore[union-attr]
 
-    smooth = start.copy()
-    first = len(smooth.faults.calls)
-    drive(smooth, lambda: done(smooth))
-    writes = [i for i, c in enumerate(smooth.faults.calls[first:], first) if not c.split(".")[1].startswith(("get", "list", "view", "check", "connect", "run"))]
-    assert len(writes) >= 3
-    points: list[tuple[int, When]] = [(number, when) for number in writes for when in ("before", "after")]  # type: ignore[misc]
-    for point in points:
-        world = start.copy()
-        world.faults.crash_at = point
-        with pytest.raises(Crash):
-            drive(world, lambda world=world: done(world))
-        world.faults.crash_at = None
+    found = deaths(start, lambda world: drive(world, lambda: done(world)))
+    assert len(found) >= 3
+    for point, world in found:
         drive(world, lambda world=world: done(world))
         assert (world.swarm.keys_made, world.swarm.root.force_rotate) == (keys, roots), point

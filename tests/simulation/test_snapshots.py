@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from simulator.world import UID
 from swarm_operator.domain.cloud import Image
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -88,18 +88,13 @@ def test_crash_at_every_write_from_snapshot_to_the_end(lose_status: bool) -> Non
         assert world.cloud.snapshots_taken == len(world.cloud.images) == 1
         assert world.cloud.created_servers == 3
 
-    undisturbed = start.copy()
-    run(undisturbed)
-    names = undisturbed.faults.calls
-    writes = [n for n in range(len(start.faults.calls), len(names)) if names[n].split(".")[1].startswith(("create", "delete", "apply", "set"))]
-    assert len(writes) > 5
-    for point in both_sides(writes):
-        world = start.copy()
-        die_at(world, point, lambda world=world: run(world), lose_status=lose_status)
+    found = deaths(start, run, lose_status=lose_status)
+    assert len(found) > 5
+    for point, world in found:
         run(world)
         world.delete()
         drive(world, lambda world=world: world.resource is None)
-        assert world.cloud.leftovers() == []
+        assert world.cloud.leftovers() == [], point
 
 
 def test_a_save_that_fails_is_tried_again_after_a_while() -> None:

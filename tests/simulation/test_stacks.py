@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from simulator.crashes import both_sides
-from simulator.faults import Crash, Faults, Port
+from simulator.faults import Crash, Faults, Port, When
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.controllers.service import ServiceController
 from swarm_operator.controllers.session import ClusterSessions
@@ -397,7 +397,8 @@ def test_a_crash_at_any_call_is_made_good_by_the_next_process() -> None:
     writes = ("apply", "delete", "create_network", "remove_network", "set_finalizer", "apply_status", "remove_service")
     numbers = [number for number, name in enumerate(whole.faults.calls) if name.split(".")[1] in writes]
     assert len(numbers) > 20
-    for point in both_sides(numbers):
+    sides: tuple[When, When] = ("before", "after")
+    for point in itertools.product(numbers, sides):
         world = World()
         world.faults.crash_at = point
         try:

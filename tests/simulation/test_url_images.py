@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, both_sides, die_at, drive
+from simulator import World, deaths, drive
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.ownership import IMAGE_IMPORT, IMAGE_VERIFIED
 
@@ -130,15 +130,9 @@ def test_crash_at_every_write_on_the_way(lose_status: bool) -> None:
         assert len(world.cloud.images) == 1
         assert world.cloud.created_servers == 3
 
-    undisturbed = start.copy()
-    run(undisturbed)
-    names = undisturbed.faults.calls
-    first = ("create", "upload", "set", "apply", "open")
-    writes = [n for n in range(len(start.faults.calls), len(names)) if names[n].split(".")[1].startswith(first) and "server" not in names[n]]
-    assert len(writes) > 6
-    for point in both_sides(writes):
-        world = start.copy()
-        die_at(world, point, lambda world=world: run(world), lose_status=lose_status)
+    found = deaths(start, run, lose_status=lose_status)
+    assert len(found) > 6
+    for _, world in found:
         run(world)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator import World, die_at, drive, every_moment
+from simulator import World, deaths, drive
 from simulator.world import KEY
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -339,14 +339,9 @@ def test_crash_at_every_write(name: str, lose_status: bool) -> None:
     before, done, volumes = SCENARIOS[name]
     start = World(pool())
     before(start)
-    undisturbed = start.copy()
-    first = len(undisturbed.faults.calls)
-    drive(undisturbed, lambda: done(undisturbed))
-    points = every_moment(undisturbed.faults.calls, first)
-    assert len(points) > 6
-    for point in points:
-        world = start.copy()
-        die_at(world, point, lambda world=world: drive(world, lambda: done(world)), lose_status=lose_status)
+    found = deaths(start, lambda world: drive(world, lambda: done(world)), lose_status=lose_status)
+    assert len(found) > 6
+    for point, world in found:
         drive(world, lambda world=world: done(world))
         assert len(world.cloud.volumes) == volumes, point
         assert world.cloud.created_volumes == 2, point

@@ -4,8 +4,8 @@ It is stateful where the real things are (servers take time to build, boot and g
 which servers exist, and that nothing is left. Grown by need: it refuses what it does not model with AssertionError.
 """
 
-from simulator.crashes import Point, both_sides, die_at, every_moment
+from simulator.crashes import deaths
 from simulator.faults import Crash, Faults
 from simulator.world import World, drive
 
-__all__ = ["Crash", "Faults", "Point", "World", "both_sides", "die_at", "drive", "every_moment"]
+__all__ = ["Crash", "Faults", "World", "deaths", "drive"]

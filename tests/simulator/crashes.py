@@ -2,79 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TypeVar
+import pickle
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
-import pytest
-
-from simulator.faults import Crash, When
-from simulator.world import World
+from simulator.faults import When
+from simulator.world import KEY, World
 
 W = TypeVar("W", bound=World)
-Point = tuple[int, When]
-"""The number of a call, and the side of it."""
 
 
-READS = ("get", "list", "check", "resolve", "console", "view", "connect", "engine_info", "join_token", "find", "scan", "look", "open", "close")
-"""How the names of calls begin that change nothing."""
-COMMANDS = "run"
-"""How those begin of which the name does not say it."""
+class Death(NamedTuple):
+    """When a process died: the call's number and name, and the side of it."""
+
+    number: int
+    call: str
+    when: When
 
 
-def both_sides(numbers: Iterable[int]) -> list[Point]:
-    """Before and after each call, in order."""
-    sides: tuple[When, When] = ("before", "after")
-    return [(number, when) for number in numbers for when in sides]
+def deaths(start: W, run: Callable[[W], object], *, lose_status: bool = False, of: Collection[str] | None = None) -> list[tuple[Death, W]]:
+    """The worlds that processes leave which die while they `run` in a copy of `start`, and whose status is lost then, if asked: one for each moment at which what is left differs from
+    what was left a moment before. The memory of a process is gone with it, so what it was about to do tells nothing apart. `of`: only the moments before and after calls of
+    operations with these names. Each world goes its own way, with the calls made so far."""
+    world = start.copy()
+    world.faults.calls.clear()
+    found: list[tuple[Death, W]] = []
+    last = remains(world, status=not lose_status)
 
+    def look(number: int, call: str, when: When) -> None:
+        nonlocal last
+        if of is not None and call.split(".")[1] not in of:
+            return
+        left = remains(world, status=not lose_status)
+        if left == last:
+            return
+        last = left
+        copied = world.copy()
+        if lose_status:
+            copied.lose_status()
+        found.append((Death(number, call, when), copied))
 
-def every_moment(calls: Sequence[str], first: int = 0) -> list[Point]:
-    """The points at which what a dead process leaves behind differs, from call `first` on: after each call that does something, and before it where a command ran since the one
-    before. Otherwise what is left before a call is what is left after the last one: the memory of the process is gone either way, and nothing was done in between."""
-    found: list[Point] = []
-    differs = True
-    for number, name in enumerate(calls[first:], first):
-        verb = name.split(".")[1]
-        if verb.startswith(COMMANDS):
-            differs = True
-        elif not verb.startswith(READS):
-            found += [(number, "before")] if differs else []
-            found.append((number, "after"))
-            differs = False
+    world.faults.look = look
+    run(world)
     return found
 
 
-def die_at(world: World, point: Point, run: Callable[[], object], *, lose_status: bool = False) -> None:
-    """`run` with a process that dies at `point`, and the status lost then, if asked; another process may go on. Fails when it did not die."""
-    world.faults.crash_at = point
-    with pytest.raises(Crash):
-        run()
-    world.faults.crash_at = None
-    if lose_status:
-        world.lose_status()
-
-
-def calls_of(world: W, run: Callable[[W], object], operations: Collection[str]) -> list[int]:
-    """Numbers of the calls of these operations that `run` makes in a world like this one."""
-    whole = alike(world)
-    run(whole)
-    return [number for number, name in enumerate(whole.faults.calls) if name.split(".")[1] in operations]
-
-
-def made_good(world: W, point: Point, run: Callable[[W], object]) -> W:
-    """What becomes of a world like this one where the process dies at `point`, if it gets there, and the next one runs the same."""
-    tried = alike(world)
-    tried.faults.crash_at = point
+def remains(world: World, *, status: bool = True) -> bytes:
+    """What the next process finds, for comparison: all but the time, and the list of servers that Nova has given out and keeps for a second. `status`: False leaves out the
+    cluster's status and what tells that it was written."""
+    cloud, objects = world.cloud, world.objects
+    kept = [(owner, vars(owner).copy()) for owner in (world, cloud, objects)]
     try:
-        run(tried)
-    except Crash:
-        tried.faults.crash_at = None
-        run(tried)
-    return tried
-
-
-def alike(world: W) -> W:
-    """A copy in which no call has been made yet."""
-    copied = world.copy()
-    assert isinstance(copied, type(world))
-    copied.faults.calls.clear()
-    return copied
+        vars(world).update(clock=None, faults=None)
+        cloud._cache = None
+        if not status:
+            objects._version, objects.status_writes, objects.events = 0, 0, []
+            if KEY in objects.resources:
+                objects.resources = {**objects.resources, KEY: replace(objects.resources[KEY], status={}, resource_version="")}
+        return pickle.dumps(world)
+    finally:
+        for owner, state in kept:
+            vars(owner).update(state)

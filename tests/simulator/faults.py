@@ -19,21 +19,24 @@ When = Literal["before", "after"]
 @dataclass
 class Faults:
     """`crash_at`: number and moment of the one crash. `lose_answer_at`: the call has its effect and the caller sees AMBIGUOUS. `errors`: by call name, raised instead of the
-    call until taken away. `calls` are the names so far."""
+    call until taken away. `calls` are the names so far. `look` is told of both sides of each: its number, its name and the side."""
 
     crash_at: tuple[int, When] | None = None
     lose_answer_of: str | None = None
     errors: dict[str, ExternalError] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    look: Callable[[int, str, When], object] = lambda *_: None
 
     def call(self, name: str, effect: Callable[[], Any]) -> Any:
         number = len(self.calls)
         self.calls.append(name)
+        self.look(number, name, "before")
         if self.crash_at == (number, "before"):
             raise Crash(f"before call {number} {name}")
         if name in self.errors:
             raise self.errors[name]
         result = effect()
+        self.look(number, name, "after")
         if self.crash_at == (number, "after"):
             raise Crash(f"after call {number} {name}")
         if self.lose_answer_of == name:

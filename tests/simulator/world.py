@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from simulator.cloud import SimCloud, SimServer, port_id
 from simulator.faults import Faults, Port
@@ -89,9 +89,11 @@ class World:
         self.objects.secrets[("default", "cloud")] = ("user", {"clouds.yaml": b"clouds: {}"})
         self.objects.resources[KEY] = Resource(KEY, UID, 1, "0", {**SPEC, **(spec or {})}, {})
 
-    def copy(self) -> World:
-        """Another world in the same state; the two go their own ways. They share the clock's locks, which nobody holds."""
-        return deepcopy(self, {id(value): value for value in vars(self.clock).values() if hasattr(value, "acquire")})
+    def copy(self) -> Self:
+        """Another world in the same state, which nobody looks at; the two go their own ways. They share the clock's locks, which nobody holds."""
+        copied = deepcopy(self, {id(value): value for value in vars(self.clock).values() if hasattr(value, "acquire")})
+        copied.faults.look = Faults().look
+        return copied
 
     def port(self, system: str, target: object, free: frozenset[str] = frozenset()) -> Any:
         return Port(self.faults, system, target, free)
