@@ -19,6 +19,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import assess
 from swarm_operator.domain.cluster.rollout import plan_rollout
 from swarm_operator.domain.cluster.standing import standings
+from swarm_operator.domain.cluster.template import Wanted
 from swarm_operator.domain.cluster.volumes import plan_volumes, volumes_of_the_deleted
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import CLUSTER_UID, machine_of
@@ -70,7 +71,8 @@ def test_what_is_on_a_volume_is_never_put_at_risk(spec: SwarmClusterSpec, status
     observation = replace(observation, deleting=False)
     table = tabulate(status, observation, NOW)
     remediation = assess(spec, status, observation, table, NOW)
-    rollout = plan_rollout(spec, status, observation, table, remediation, standings(spec, observation, table.machines, NOW), NOW)
+    wanted = Wanted.of(spec, observation)
+    rollout = plan_rollout(spec, status, observation, table, remediation, wanted, standings(spec, wanted, table.machines, NOW), NOW)
     membership = select(spec, status, observation, table, remediation, rollout, NOW)
     plan = plan_volumes(spec, status, observation, table, membership)
     assert plan == plan_volumes(spec, status, observation, table, membership)

@@ -37,12 +37,13 @@ from swarm_operator.domain.cluster.floating_ips import given_addresses
 from swarm_operator.domain.cluster.floors import ServiceLoad, loads
 from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, certified_address, fixed_address, is_up, reachable_address, to_ask
-from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, current, pools, tabulate
+from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, MachineTable, current, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, Secrets
 from swarm_operator.domain.cluster.pools import PoolMerge
 from swarm_operator.domain.cluster.remediation import to_probe
 from swarm_operator.domain.cluster.server_groups import usage_matters
-from swarm_operator.domain.cluster.standing import is_changing
+from swarm_operator.domain.cluster.standing import is_changing, standings
+from swarm_operator.domain.cluster.template import Wanted
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, keypair_name
@@ -186,7 +187,7 @@ class Gatherer:
         observation = replace(observation, servers=self._read(lambda: cloud.list_servers(uid)))
         memo = self._memo
         if memo is not None:
-            observation = replace(
+            return replace(
                 observation,
                 network_references=memo.network_references,
                 machine_references=memo.machine_references,
@@ -197,7 +198,6 @@ class Gatherer:
                 server_groups=memo.server_groups,
                 compute_usage=memo.compute_usage,
             )
-            return observation if self._settled(observation) else replace(observation, volumes=self._volumes(cloud))
         return replace(
             observation,
             network_references=self._read(lambda: network_references(cloud, self._spec)),
@@ -217,9 +217,8 @@ class Gatherer:
         look = self._read if declares_volumes(self._spec) else _quietly
         return look(lambda: cloud.list_owned_volumes(self._uid))
 
-    def _settled(self, observation: ClusterObservation) -> bool:
+    def _settled(self, observation: ClusterObservation, table: MachineTable) -> bool:
         """Whether the remembered volumes will do."""
-        table = tabulate(self._status, observation, self._clock.now())
         wanted = sum(replicas for _, _, replicas in pools(self._spec))
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         return settled(self._spec, observation, machines) and (len(machines) >= wanted or not declares_volumes(self._spec))
@@ -253,10 +252,13 @@ class Gatherer:
 
     def _swarm_and_guests(self, observation: ClusterObservation, cloud: Cloud | None, logins: GuestLogins) -> tuple[ClusterObservation, Swarm | None]:
         table = tabulate(self._status, observation, self._clock.now())
+        if cloud is not None and self._memo is not None and not self._settled(observation, table):
+            observation = replace(observation, volumes=self._volumes(cloud))
         # All of them, former holders of a slot too: they are members until their successors are.
         observation, swarm = self._view(observation, table.of("Manager"))
         # The nodes are known now: ask only the guests that are not members.
         table = tabulate(self._status, observation, self._clock.now())
+        standing = standings(self._spec, Wanted.of(self._spec, observation), table.machines, self._clock.now())
         machines = [m for role, pool, _ in pools(self._spec) for m in current(table.of(role, pool))]
         asked = to_ask(self._spec, machines if isinstance(observation.swarm, Known) else table.of("Manager"), observation.swarm)
         if isinstance(observation.swarm, Known):
@@ -266,7 +268,7 @@ class Gatherer:
                 *certificates_due(machines, self._clock.now()),
             )
             observation = replace(observation, workload=self._read(lambda: look_at_tasks(self._spec, swarm)))
-            if swarm is not None and is_changing(self._spec, observation, table, self._clock.now()):
+            if swarm is not None and is_changing(table, standing):
                 observation = replace(observation, services=self._services(swarm))
         asked = tuple({m.uid: m for m in (*asked, *to_look_at(self._spec, observation, machines))}.values())
         if cloud is None or self._contents.ssh_private is None:
@@ -287,7 +289,7 @@ class Gatherer:
             logins.direct = frozenset(m.uid for m in up if m not in beside)
         loading = (*images.to_reach(self._spec, self._status, machines), *preload.to_reach(self._spec, machines), *backup.to_reach(self._status, machines))
         # Members without pinned keys (joined by metadata, or status was lost) that something is to be done on.
-        needed = list({m.uid: m for m in (*asked, *loading, *to_reach(self._spec, observation, machines, self._clock.now()))}.values())
+        needed = list({m.uid: m for m in (*asked, *loading, *to_reach(machines, standing))}.values())
         if needed and through is not None and through.uid not in {m.uid for m in needed} and through.uid not in logins.host_keys:
             needed.insert(0, through)
         host_keys = self._each([m for m in needed if m.uid not in logins.host_keys], lambda m: self._host_keys(cloud, m, logins))

@@ -11,7 +11,7 @@ from swarm_operator.domain.cluster.machines import tabulate
 from swarm_operator.domain.cluster.observation import MachineReferences
 from swarm_operator.domain.cluster.standing import standings
 from swarm_operator.domain.cluster.steps import StampServer
-from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, engine_difference, engine_mark, marks, taken_over, template, under_way
+from swarm_operator.domain.cluster.template import ENGINE, TEMPLATE, Mark, Wanted, engine_difference, engine_mark, marks, taken_over, template, under_way
 from unit.cluster.builders import MANAGER, NOW, node, observation, record, server, spec, status, worker
 
 REFERENCES = MachineReferences("flavor", "image")
@@ -139,7 +139,7 @@ def test_standing_names_the_difference() -> None:
     of = spec()
     seen = observation(of, [server(MANAGER, metadata={TEMPLATE: "v1.0123456789ab flavor=5e8475 image=000000", ENGINE: "v2.0.0"})])
     table = tabulate(status(), seen, NOW)
-    (found,) = standings(of, seen, table.machines, NOW).values()
+    (found,) = standings(of, Wanted.of(of, seen), table.machines, NOW).values()
     assert found.why == ("image",) and found.engine_why == "restart" and found.outdated
 
 

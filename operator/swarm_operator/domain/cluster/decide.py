@@ -46,9 +46,10 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     """The plan. Deterministic: no clock, no randomness, no I/O; `now` is aware. The caller performs `steps` in order."""
     if observation.deleting:
         return decide_deletion(spec, status, observation, now)
-    scaling = scale(spec, status, observation, tabulate(status, observation, now), now)
+    table = tabulate(status, observation, now)
+    scaling = scale(spec, status, observation, table, now)
     spec = scaling.spec
-    plans = make_plans(spec, status, observation, now)
+    plans = make_plans(spec, status, observation, table, now)
     orphans = find_orphans(spec, status, plans.observation, now)
     steps = (*order_steps(spec, status, plans, now), *orphans.steps)
     adoption = assess_adoption(spec, status, plans.observation, plans.table, plans.infrastructure.steps, plans.infrastructure.problem, now)

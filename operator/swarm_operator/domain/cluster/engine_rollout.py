@@ -23,9 +23,8 @@ from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.only_manager import may_be_replaced
 from swarm_operator.domain.cluster.slots import Slot, is_ready, ready_for
-from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing, standings
+from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 from swarm_operator.domain.cluster.steps import DrainForEngine, ReloadEngine, RestartEngine, Step
-from swarm_operator.domain.cluster.template import engine_mark
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, NODE_LABEL_ENGINE
 from swarm_operator.domain.quorum import in_transition, raft_members
@@ -43,9 +42,8 @@ class NextRestart:
     wake_in: float | None = None
 
 
-def to_reach(spec: SwarmClusterSpec, observation: ClusterObservation, machines: Sequence[Machine], now: datetime) -> list[Machine]:
+def to_reach(machines: Sequence[Machine], standing: Mapping[str, Standing]) -> list[Machine]:
     """The members that must be reached over ssh because their engine has other settings; of those whose host keys must be looked up, a few at a time."""
-    standing = standings(spec, observation, machines, now)
     found = [m for m in machines if standing.get(m.uid, NOT_KNOWN).engine_why and m.joined and is_up(m)]
     pinned = [m for m in found if m.record is not None and m.record.host_keys]
     return [*pinned, *[m for m in found if m not in pinned][:AT_ONCE]]
@@ -117,14 +115,14 @@ def engine_steps(
     observation: ClusterObservation,
     reload: Sequence[Machine],
     out: Sequence[Machine],
+    mark: str,
     spec_hash: str | None,
     empty: Collection[str],
     now: datetime,
 ) -> tuple[Step, ...]:
-    """What is done now. `out`: whose engine is restarted; `empty`: ids of the nodes on which certainly nothing runs that a drain moves."""
+    """What is done now. `out`: whose engine is restarted; `mark`: of the settings that they get; `empty`: ids of the nodes on which certainly nothing runs that a drain moves."""
     if spec_hash is None:
         return ()
-    mark = engine_mark(spec.engine)
     steps: list[Step] = []
     for machine in [*reload[:AT_ONCE], *out]:
         server, node = machine.present, machine.member

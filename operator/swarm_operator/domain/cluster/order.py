@@ -37,7 +37,7 @@ def order_steps(spec: SwarmClusterSpec, status: SwarmClusterStatus, plans: Plans
             *plans.images.steps,
             *plans.backup.steps,
             *plans.preloads.steps,
-            *stamps(spec, observation, keep),
+            *stamps(plans.wanted, keep),
             *tags(spec, keep),
         )
         engines = _engines(spec, plans, now)
@@ -93,7 +93,7 @@ def _engines(spec: SwarmClusterSpec, plans: Plans, now: datetime) -> tuple[Step,
     rollout, observation = plans.rollout, plans.observation
     out = [m for m in rollout.engines_out if m.id.role == "Worker" or not (plans.change.steps or plans.change.waiting)]
     empty = {m.member.id for m in out if m.member is not None and is_empty(observation, m.member)}
-    return engine_steps(spec, observation, rollout.reload, out, rollout.spec_hash, empty, now)
+    return engine_steps(spec, observation, rollout.reload, out, plans.wanted.engine, rollout.spec_hash, empty, now)
 
 
 def _repairs(plans: Plans) -> list[Step]:

@@ -17,7 +17,7 @@ from swarm_operator.domain.cluster.guests import GuestPlan, plan_guests
 from swarm_operator.domain.cluster.hooks import Hooks
 from swarm_operator.domain.cluster.images import ImagePlan, plan_images
 from swarm_operator.domain.cluster.infrastructure import InfrastructurePlan, plan_infrastructure
-from swarm_operator.domain.cluster.machines import MachineTable, tabulate
+from swarm_operator.domain.cluster.machines import MachineTable
 from swarm_operator.domain.cluster.managers import ManagerChange, change_managers
 from swarm_operator.domain.cluster.membership import Membership, select
 from swarm_operator.domain.cluster.nodes import Removal, remove_machines
@@ -30,6 +30,7 @@ from swarm_operator.domain.cluster.restore import Restore, assess_restore
 from swarm_operator.domain.cluster.rollout import Rollout, plan_rollout
 from swarm_operator.domain.cluster.server_groups import GroupPlan, plan_groups
 from swarm_operator.domain.cluster.standing import Standing, standings
+from swarm_operator.domain.cluster.template import Wanted
 from swarm_operator.domain.cluster.volumes import VolumePlan, plan_volumes
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.quorum import tolerance
@@ -44,6 +45,7 @@ class Plans:
     table: MachineTable
     images: ImagePlan
     remediation: Remediation
+    wanted: Wanted
     standing: dict[str, Standing]
     rollout: Rollout
     membership: Membership
@@ -71,14 +73,14 @@ class Plans:
         return {**self.removal.hooks, **self.change.hooks}
 
 
-def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, now: datetime) -> Plans:
+def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> Plans:
     """Pure, as all plans are."""
-    table = tabulate(status, observation, now)
     images = plan_images(spec, status, observation, table, now)
     observation = replace(observation, machine_references=images.references)
     remediation = assess(spec, status, observation, table, now)
-    standing = standings(spec, observation, table.machines, now)
-    rollout = plan_rollout(spec, status, observation, table, remediation, standing, now)
+    wanted = Wanted.of(spec, observation)
+    standing = standings(spec, wanted, table.machines, now)
+    rollout = plan_rollout(spec, status, observation, table, remediation, wanted, standing, now)
     restore = assess_restore(spec, status, observation, table, now)
     restoring = restore.backup is not None
     membership = select(spec, status, observation, table, remediation, rollout, now, restoring=restoring)
@@ -107,6 +109,7 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         table=table,
         images=images,
         remediation=remediation,
+        wanted=wanted,
         standing=standing,
         rollout=rollout,
         membership=membership,

@@ -28,6 +28,7 @@ from swarm_operator.domain.cluster.rollout_halt import failed_machine, halt_of, 
 from swarm_operator.domain.cluster.rollout_report import report
 from swarm_operator.domain.cluster.slots import Slot, is_ready, never_served, ready_for, slots
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
+from swarm_operator.domain.cluster.template import Wanted
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import Role
 from swarm_operator.domain.quorum import in_transition, is_quorate
@@ -77,6 +78,7 @@ def plan_rollout(
     observation: ClusterObservation,
     table: MachineTable,
     remediation: Remediation,
+    wanted: Wanted,
     standing: Mapping[str, Standing],
     now: datetime,
 ) -> Rollout:
@@ -95,7 +97,8 @@ def plan_rollout(
     every = [slot for found in groups.values() for slot in found]
     why = {s.holder.uid: ", ".join(st.why) for s in every if (st := standing.get(s.holder.uid, NOT_KNOWN)).outdated}
     why |= {m.uid: ", ".join(standing.get(m.uid, NOT_KNOWN).why) for s in every for m in s.former}
-    halted = halt_of(spec, status, observation, failed_machine(spec, groups.values(), standing, remediation, now), now)
+    about = spec_hash(spec, wanted)
+    halted = halt_of(status, observation, about, failed_machine(spec, groups.values(), standing, remediation, now), now)
     course = _Course()
     view = observation.swarm
     blind = not isinstance(view, Known) or not is_quorate(view.value.nodes) or not isinstance(observation.servers, Known)
@@ -120,7 +123,7 @@ def plan_rollout(
         told.state in ("Rolling", "Canary"),
         tuple(course.reload),
         tuple(course.engines_out),
-        spec_hash(spec, observation),
+        about,
     )
 
 

@@ -18,7 +18,7 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.cluster.slots import Slot
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
-from swarm_operator.domain.cluster.template import engine_mark, wanted_templates
+from swarm_operator.domain.cluster.template import Wanted
 
 _OF_THE_CLOUD = frozenset({Reason.QUOTA_EXCEEDED, Reason.NO_CAPACITY, Reason.FORBIDDEN, Reason.RATE_LIMITED, Reason.CLOUD_UNREACHABLE})
 """Failures that say nothing against the new machines: the create is tried again."""
@@ -65,9 +65,8 @@ def _failure(spec: SwarmClusterSpec, machine: Machine, standing: Standing, remed
     return ""
 
 
-def halt_of(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, failed: Failed | None, now: datetime) -> HaltedRollout | None:
-    """The halt that holds: the one on record until the spec changes in what it is about, or a new one."""
-    present = spec_hash(spec, observation)
+def halt_of(status: SwarmClusterStatus, observation: ClusterObservation, present: str | None, failed: Failed | None, now: datetime) -> HaltedRollout | None:
+    """The halt that holds: the one on record until the spec changes in what it is about, or a new one. `present`: the `spec_hash` of now."""
     former = status.rollout.halted
     if former is not None and (present is None or former.spec_hash == present):
         return former
@@ -77,15 +76,14 @@ def halt_of(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     return HaltedRollout(spec_hash=present, machine=name, message=f"{name}: {failed.message}"[:1024], since=times.stamp(now))
 
 
-def spec_hash(spec: SwarmClusterSpec, observation: ClusterObservation) -> str | None:
+def spec_hash(spec: SwarmClusterSpec, wanted: Wanted) -> str | None:
     """Of what machines shall be and how they are rolled; None while a flavor or image is not known. A change of `replicas` does not end a halt."""
-    templates = wanted_templates(spec, observation)
-    if len(templates) < len(observation.machine_references):
+    if not wanted.complete:
         return None
     about = {
-        "templates": {pool: made.hash for pool, made in sorted(templates.items())},
+        "templates": {pool: made.hash for pool, made in sorted(wanted.templates.items())},
         # With the form that the mark had before: a hash on record is not to change by an upgrade, which would end the halt.
-        "engine": "v1." + engine_mark(spec.engine).partition(".")[2],
+        "engine": "v1." + wanted.engine.partition(".")[2],
         "rollout": spec.rollout.model_dump(mode="json", exclude_defaults=True),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from typing import Final
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
-from swarm_operator.api.placement import GroupPolicy
+from swarm_operator.api.placement import GroupPolicy, ServerGroupSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import ServerGroup
 from swarm_operator.domain.cluster.machines import MachineTable, machine_spec, pools
@@ -57,7 +57,10 @@ class GroupPlan:
 
 def policy_of(spec: SwarmClusterSpec, pool: str) -> GroupPolicy | None:
     """The policy of the group that the operator makes for a pool; None where a group that exists is named."""
-    chosen = machine_spec(spec, pool).server_group
+    return _policy(machine_spec(spec, pool).server_group)
+
+
+def _policy(chosen: ServerGroupSpec | None) -> GroupPolicy | None:
     return DEFAULT_POLICY if chosen is None else chosen.policy
 
 
@@ -75,7 +78,8 @@ def plan_groups(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation:
     problem: Unknown | None = None
     wanted: set[str] = set()
     for _, pool, replicas in pools(spec):
-        policy, by_default = policy_of(spec, pool), machine_spec(spec, pool).server_group is None
+        chosen = machine_spec(spec, pool).server_group
+        policy, by_default = _policy(chosen), chosen is None
         if policy == "None" or not replicas:
             by_pool[pool] = Grouping()
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,6 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, machine_spec, pools
-from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import StampServer, TagServer
 from swarm_operator.domain.cluster.template import (
     ENGINE,
@@ -18,11 +17,10 @@ from swarm_operator.domain.cluster.template import (
     EngineWhy,
     Mark,
     Template,
+    Wanted,
     engine_difference,
-    engine_mark,
     is_engine_mark,
     taken_over,
-    wanted_templates,
 )
 from swarm_operator.domain.facts import Known
 
@@ -54,18 +52,17 @@ class Standing:
 NOT_KNOWN = Standing()
 
 
-def standings(spec: SwarmClusterSpec, observation: ClusterObservation, machines: Sequence[Machine], now: datetime) -> dict[str, Standing]:
+def standings(spec: SwarmClusterSpec, wanted: Wanted, machines: Sequence[Machine], now: datetime) -> dict[str, Standing]:
     """By machine UID, of all machines whose server is known to be there."""
-    templates, engine = wanted_templates(spec, observation), engine_mark(spec.engine)
     after = times.parse(spec.rollout.after)
     after = after if after is not None and after <= now else None
-    return {m.uid: _standing(templates.get(m.id.made_as.pool), engine, m.present, after) for m in machines if m.present is not None}
+    return {m.uid: _standing(wanted.templates.get(m.id.made_as.pool), wanted.engine, m.present, after) for m in machines if m.present is not None}
 
 
-def is_changing(spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, now: datetime) -> bool:
+def is_changing(table: MachineTable, standing: Mapping[str, Standing]) -> bool:
     """Whether machines are, or are to be, changed: then it matters what their nodes carry."""
     there = [(m.id.role, m.id.pool, m.id.slot) for m in table.machines if m.present is not None]
-    return len(set(there)) < len(there) or any(s.up_to_date is False for s in standings(spec, observation, table.machines, now).values())
+    return len(set(there)) < len(there) or any(s.up_to_date is False for s in standing.values())
 
 
 def _standing(wanted: Template | None, engine: str, server: Server, after: datetime | None) -> Standing:
@@ -80,17 +77,16 @@ def _standing(wanted: Template | None, engine: str, server: Server, after: datet
     return Standing(mark.hash, not why and not engine_why, why, engine_why)
 
 
-def stamps(spec: SwarmClusterSpec, observation: ClusterObservation, keep: Sequence[Machine]) -> tuple[StampServer, ...]:
+def stamps(wanted: Wanted, keep: Sequence[Machine]) -> tuple[StampServer, ...]:
     """Servers that were made before there were marks are taken to be as the spec says now."""
-    templates, engine = wanted_templates(spec, observation), engine_mark(spec.engine)
     found: list[StampServer] = []
     for machine in keep:
-        server, wanted = machine.present, templates.get(machine.id.made_as.pool)
-        if server is None or wanted is None or server.status != "ACTIVE" or machine.being_deleted:
+        server, template = machine.present, wanted.templates.get(machine.id.made_as.pool)
+        if server is None or template is None or server.status != "ACTIVE" or machine.being_deleted:
             continue
-        values = {} if Mark.read(server.metadata) is not None else {TEMPLATE: wanted.mark}
+        values = {} if Mark.read(server.metadata) is not None else {TEMPLATE: template.mark}
         if not is_engine_mark(server.metadata.get(ENGINE)):
-            values[ENGINE] = taken_over(server.metadata.get(ENGINE, ""), engine)
+            values[ENGINE] = taken_over(server.metadata.get(ENGINE, ""), wanted.engine)
         if values:
             found.append(StampServer(Known(server), machine.uid, values))
     return tuple(found[:STAMPS_AT_ONCE])

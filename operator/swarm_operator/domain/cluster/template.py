@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from swarm_operator.api.cluster import SwarmClusterSpec
@@ -58,7 +59,7 @@ class Template:
 
     parts: Mapping[str, str]
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Twelve hexadecimal digits."""
         return _digest(dict(self.parts), 12)
@@ -157,10 +158,21 @@ def marks(spec: SwarmClusterSpec, pool: str, references: MachineReferences) -> d
     return {TEMPLATE: template(spec, pool, references).mark, ENGINE: engine_mark(spec.engine)}
 
 
-def wanted_templates(spec: SwarmClusterSpec, observation: ClusterObservation) -> dict[str, Template]:
-    """By pool; a pool whose flavor or image is not known has none: nothing is outdated then."""
-    found = observation.machine_references
-    return {pool: template(spec, pool, fact.value) for pool, fact in found.items() if isinstance(fact, Known)}
+@dataclass(frozen=True)
+class Wanted:
+    """What all machines shall be. `templates`: by pool; one whose flavor or image is not known has none, and nothing in it is outdated then. `complete`: all pools have one.
+    `engine`: the mark of the engine's settings."""
+
+    templates: Mapping[str, Template]
+    complete: bool
+    engine: str
+
+    @classmethod
+    def of(cls, spec: SwarmClusterSpec, observation: ClusterObservation) -> Wanted:
+        """By what the look has found of flavors and images."""
+        found = observation.machine_references
+        templates = {pool: template(spec, pool, fact.value) for pool, fact in found.items() if isinstance(fact, Known)}
+        return cls(templates, len(templates) == len(found), engine_mark(spec.engine))
 
 
 def _digest(value: Any, length: int) -> str:
