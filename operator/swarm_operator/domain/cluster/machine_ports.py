@@ -9,8 +9,6 @@ The first port is the swarm's. It is on the cluster's network, and its first add
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +19,7 @@ from swarm_operator.domain.cloud import OwnedNetworking, Port, Server
 from swarm_operator.domain.cluster.machines import MachineTable, machine_spec, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import CreateTrunk, DeletePort, DeleteTrunk, Step, TagPort
+from swarm_operator.domain.digests import digest_of
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import NIC_PART, MachineId, nic_part, part_of, port_part, slot_of_port
 
@@ -59,7 +58,7 @@ def wanted_ports(spec: SwarmClusterSpec, machine: MachineId, cluster_uid: str) -
     found: list[WantedPort] = []
     for index, (port, asked) in enumerate(zip(declared, options(declared) or [{}], strict=True)):
         asked = {name: value for name, value in asked.items() if name != "name"}
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:8] if asked else ""
+        digest = digest_of(asked, 8) if asked else ""
         found.append(WantedPort(nic_part(slot, port.name, digest) if index else port_part(slot, digest), index, port))
     return tuple(found)
 

@@ -7,8 +7,6 @@ upgrade of the operator never replaces servers.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +17,7 @@ from swarm_operator.api.engine import EngineSpec
 from swarm_operator.domain.cluster.machine_ports import options
 from swarm_operator.domain.cluster.machines import machine_spec
 from swarm_operator.domain.cluster.observation import ClusterObservation, MachineReferences
+from swarm_operator.domain.digests import digest_of
 from swarm_operator.domain.facts import Known
 
 TEMPLATE: Final = "swarmops-template"
@@ -62,7 +61,7 @@ class Template:
     @cached_property
     def hash(self) -> str:
         """Twelve hexadecimal digits."""
-        return _digest(dict(self.parts), 12)
+        return digest_of(dict(self.parts), 12)
 
     @property
     def mark(self) -> str:
@@ -110,7 +109,7 @@ def template(spec: SwarmClusterSpec, pool: str, references: MachineReferences) -
         values["ssh.keyName"] = spec.ssh.key_name
     if spec.ssh.authorized_keys:
         values["ssh.authorizedKeys"] = spec.ssh.authorized_keys
-    return Template({name: _digest(value, 6) for name, value in values.items()})
+    return Template({name: digest_of(value, 6) for name, value in values.items()})
 
 
 def engine_mark(engine: EngineSpec) -> str:
@@ -119,7 +118,7 @@ def engine_mark(engine: EngineSpec) -> str:
     values = {name.replace("_", "-"): value for name, value in values.items()} | engine.extra
     reloaded = {name: value for name, value in values.items() if name in RELOADED}
     restarted = {name: value for name, value in values.items() if name not in RELOADED}
-    return f"{_ENGINE_FORM}.{_digest(restarted, 12)}.{_digest(reloaded, 12)}"
+    return f"{_ENGINE_FORM}.{digest_of(restarted, 12)}.{digest_of(reloaded, 12)}"
 
 
 def engine_difference(mark: str | None, wanted: str) -> EngineWhy:
@@ -173,7 +172,3 @@ class Wanted:
         found = observation.machine_references
         templates = {pool: template(spec, pool, fact.value) for pool, fact in found.items() if isinstance(fact, Known)}
         return cls(templates, len(templates) == len(found), engine_mark(spec.engine))
-
-
-def _digest(value: Any, length: int) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:length]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from swarm_operator.api.service import SwarmServiceSpec
+from swarm_operator.domain.digests import digest_of
 from swarm_operator.domain.ownership import SERVICE_LABEL_OWNER, SERVICE_LABEL_RESTARTED, SERVICE_LABEL_RUN, SERVICE_LABEL_SCHEDULED, SERVICE_LABEL_UID
 from swarm_operator.domain.service.canonical import Raw
 from swarm_operator.domain.service.leaves import LEAVES, UNMANAGED, RenderContext
@@ -55,7 +54,7 @@ class Desired:
     def digest(self) -> str:
         """A hash that changes exactly with what the manifest asks of the engine (SHA-256, hex)."""
         document = {"name": self.service_name, "mode": self.mode, "labels": dict(self.labels), "leaves": dict(self.leaves)}
-        return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest_of(document)
 
     @property
     def label_keys(self) -> list[str]:

@@ -7,7 +7,6 @@ Secrets by name, as the manifest does: going back takes their content as it is t
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +15,7 @@ from swarm_operator.api.history import RevisionStatus
 from swarm_operator.api.parse import SpecError, parse_service
 from swarm_operator.api.service import SwarmServiceSpec, SwarmServiceStatus
 from swarm_operator.api.validation import validate_service
+from swarm_operator.domain.digests import digest_of
 
 Json = dict[str, Any]
 
@@ -67,7 +67,7 @@ def template_of(spec: SwarmServiceSpec, image: str | None) -> Json:
 
 def hash_of(template: Mapping[str, Any]) -> str:
     """SHA-256, hex: equal exactly for equal templates."""
-    return hashlib.sha256(json.dumps(template, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return digest_of(template)
 
 
 def object_name(owner_name: str, owner_uid: str, template: Mapping[str, Any]) -> str:

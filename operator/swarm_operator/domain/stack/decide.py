@@ -6,13 +6,12 @@ reference, a network by its label. One of our name that is not ours is reported 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from swarm_operator.api.conditions import ConditionStatus
+from swarm_operator.domain.digests import digest_of
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import NETWORK_LABEL_STACK
 from swarm_operator.domain.stack.parts import Converted, Json, StackNetwork, StackService
@@ -135,7 +134,7 @@ def _difference(wanted: StackNetwork, live: OverlayInfo) -> str | None:
 
 def digest(service: StackService) -> str:
     """A hash of what we apply (SHA-256, hex), kept on the SwarmService: so that a field that has left the file is taken back too."""
-    return hashlib.sha256(json.dumps(service.spec, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return digest_of(service.spec)
 
 
 def _outdated(service: StackService, live: Component | None) -> bool:
