@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, JOIN_ADVERTISE, JOIN_MANAGER, JOIN_TOKEN
+
 METADATA_URL: Final = "http://169.254.169.254/openstack/latest/meta_data.json"
 """OpenStack metadata service (Nova user guide, "Metadata"); server metadata is under `meta`."""
-META_MANAGER: Final = "swarm_manager"
-"""Server metadata key: manager addresses, host:port, comma separated."""
-META_TOKEN: Final = "swarm_token"  # noqa: S105 the name of a key, no secret
-"""Server metadata key: the worker join token."""
-META_ADVERTISE: Final = "swarm_advertise"
-"""Server metadata key: the address to advertise, where the host has several."""
 
 SCRIPT_PATH: Final = "/usr/local/lib/swarmops/join.py"
 LOG_PATH: Final = "/var/log/swarmops-join.log"
@@ -44,7 +40,8 @@ WantedBy=multi-user.target
 
 def join_script(machine_uid: str, metadata_url: str = METADATA_URL) -> str:
     """The script's text for one machine. It waits until the engine carries the machine's label: a node that joined without it could not be told whose it is."""
-    words = {"URL": metadata_url, "MACHINE": machine_uid, "MANAGER": META_MANAGER, "TOKEN": META_TOKEN, "ADVERTISE": META_ADVERTISE}
+    keys = {"LABEL": ENGINE_LABEL_MACHINE, "MANAGER": JOIN_MANAGER, "TOKEN": JOIN_TOKEN, "ADVERTISE": JOIN_ADVERTISE}
+    words = {"URL": metadata_url, "MACHINE": machine_uid, **keys}
     text = _SCRIPT
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)
@@ -64,7 +61,7 @@ import time
 import urllib.request
 
 URL = "@URL@"
-LABEL = "io.swarmops.machine-uid=@MACHINE@"
+LABEL = "@LABEL@=@MACHINE@"
 SOCKET = "/run/docker.sock"
 
 

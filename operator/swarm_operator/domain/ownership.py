@@ -27,8 +27,9 @@ its engine carries as a label."""
 SWARM_STARTED: Final = "swarmops-swarm"
 """On a manager's server from just before `swarm init`: from then on its disk holds the swarm, so the server is never replaced without care, even when status is lost."""
 JOIN_MANAGER: Final = "swarm_manager"
+"""Server metadata key that the guest's join script reads (join=Metadata): manager addresses, host:port, comma separated."""
 JOIN_TOKEN: Final = "swarm_token"  # noqa: S105 - a key, not a token
-"""Server metadata keys that the guest's join script reads (join=Metadata)."""
+"""Likewise: the worker join token."""
 JOIN_ADVERTISE: Final = "swarm_advertise"
 """Likewise: the address that the node makes itself known by; only where the machine has several."""
 

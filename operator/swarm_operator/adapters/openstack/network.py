@@ -182,16 +182,12 @@ class NetworkCalls:
 
     def set_port_security_groups(self, port_id: str, security_group_ids: tuple[str, ...]) -> None:
         """Replace the security groups of a port, in use or not."""
-        self._update_port(port_id, f"set the security groups of port {port_id}", {"security_groups": list(security_group_ids)})
+        self._update_neutron("ports", "port", port_id, f"set the security groups of port {port_id}", {"security_groups": list(security_group_ids)})
 
     def adopt_port(self, port_id: str, description: str, security_group_ids: tuple[str, ...]) -> None:
         """Replace description and security groups of a port, in use or not, in one write."""
         fields: Json = {"description": description, "security_groups": list(security_group_ids)}
-        self._update_port(port_id, f"make port {port_id} that of another slot", fields)
-
-    def _update_port(self, port_id: str, what: str, fields: Json) -> None:
-        self._api.call("network", "PUT", f"/ports/{port_id}", operation="network.port.update", what=what, effect=Effect.WRITE, json={"port": fields})
-        self._project.invalidate()
+        self._update_neutron("ports", "port", port_id, f"make port {port_id} that of another slot", fields)
 
     def create_floating_ip(self, external_network_id: str, description: str, port_id: str | None) -> FloatingIP:
         """A new address, bound to the port where one is given."""
@@ -201,16 +197,7 @@ class NetworkCalls:
 
     def associate_floating_ip(self, floating_ip_id: str, port_id: str | None) -> None:
         """Bind to a port, or to none."""
-        self._api.call(
-            "network",
-            "PUT",
-            f"/floatingips/{floating_ip_id}",
-            operation="network.floatingip.update",
-            what=f"associate floating IP {floating_ip_id}",
-            effect=Effect.WRITE,
-            json={"floatingip": {"port_id": port_id}},
-        )
-        self._project.invalidate()
+        self._update_neutron("floatingips", "floatingip", floating_ip_id, f"associate floating IP {floating_ip_id}", {"port_id": port_id})
 
     def get_floating_ip(self, floating_ip_id: str) -> FloatingIP:
         """See `ports.compute.Cloud`."""
@@ -220,18 +207,8 @@ class NetworkCalls:
 
     def release_floating_ip(self, floating_ip_id: str, *, keep_port: bool) -> None:
         """See `ports.compute.Cloud`."""
-        fields: Json = {"description": ""}
-        self._api.call(
-            "network",
-            "PUT",
-            f"/floatingips/{floating_ip_id}",
-            operation="network.floatingip.update",
-            what=f"release floating IP {floating_ip_id}",
-            effect=Effect.WRITE,
-            json={"floatingip": fields if keep_port else {**fields, "port_id": None}},
-            accept=(404,),
-        )
-        self._project.invalidate()
+        fields: Json = {"description": ""} if keep_port else {"description": "", "port_id": None}
+        self._update_neutron("floatingips", "floatingip", floating_ip_id, f"release floating IP {floating_ip_id}", fields, accept=(404,))
 
     def delete_floating_ip(self, floating_ip_id: str) -> None:
         """Already gone is no error."""
@@ -297,6 +274,19 @@ class NetworkCalls:
         if not isinstance(item, dict) or "id" not in item:
             raise external(ErrorKind.AMBIGUOUS, f"{what}: the answer holds no id")
         return item
+
+    def _update_neutron(self, collection: str, key: str, object_id: str, what: str, fields: Json, accept: Collection[int] = ()) -> None:
+        self._api.call(
+            "network",
+            "PUT",
+            f"/{collection}/{object_id}",
+            operation=f"network.{key}.update",
+            what=what,
+            effect=Effect.WRITE,
+            json={key: fields},
+            accept=accept,
+        )
+        self._project.invalidate()
 
     def _delete_neutron(self, collection: str, key: str, object_id: str) -> None:
         self._api.call(

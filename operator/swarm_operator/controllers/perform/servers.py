@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from swarm_operator.api.cluster_status import MachineOrigin, MachinePhase
+from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.ports import PortSpec
 from swarm_operator.api.reasons import Reason
@@ -19,7 +19,7 @@ from swarm_operator.domain.cloud import PortRequest, RootVolume, ServerRequest
 from swarm_operator.domain.cluster import steps as s
 from swarm_operator.domain.cluster.floating_ips import taken_by
 from swarm_operator.domain.cluster.machine_ports import wanted_ports
-from swarm_operator.domain.cluster.machines import machine_spec
+from swarm_operator.domain.cluster.machines import machine_spec, origin_of
 from swarm_operator.domain.cluster.observation import MachineReferences, PortReferences
 from swarm_operator.domain.cluster.security_groups import groups_of
 from swarm_operator.domain.cluster.template import marks
@@ -63,9 +63,7 @@ def _promote(action: Action, step: s.PromoteWorker) -> None:
     """Its disk will hold the swarm's state: that is written along, as before a join."""
     machine, server = step.machine, step.evidence.value
     action.cloud.update_server_metadata(server.id, {PROMOTED: f"{machine.slot}/{machine.incarnation}", SWARM_STARTED: "started"})
-    was = machine.made_as
-    origin = MachineOrigin(pool=was.pool, slot=was.slot, incarnation=was.incarnation)
-    action.set_machine(step.machine_uid, role="Manager", pool="", slot=machine.slot, incarnation=machine.incarnation, promoted_from=origin)
+    action.set_machine(step.machine_uid, role="Manager", pool="", slot=machine.slot, incarnation=machine.incarnation, promoted_from=origin_of(machine))
     action.write_status()
     name = replace(machine, origin=(), incarnation=1).server_name(action.name)
     action.objects.event(action.resource, Reason.PROMOTED, f"worker {server.name} becomes a manager in the place of {name}, which is lost", warning=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec, WorkerPool
-from swarm_operator.api.cluster_status import MachineStatus, SwarmClusterStatus
+from swarm_operator.api.cluster_status import MachineOrigin, MachineStatus, SwarmClusterStatus
 from swarm_operator.api.machine import MachineSpec
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
@@ -103,6 +103,12 @@ class MachineTable:
 def machine_id(record: MachineStatus) -> MachineId:
     was = record.promoted_from
     return MachineId(record.role, record.pool, record.slot, record.incarnation, (was.pool, was.slot, was.incarnation) if was is not None else ())
+
+
+def origin_of(machine: MachineId) -> MachineOrigin | None:
+    """As status has it: what a promoted manager was made as."""
+    was = machine.made_as
+    return MachineOrigin(pool=was.pool, slot=was.slot, incarnation=was.incarnation) if machine.origin else None
 
 
 def pools(spec: SwarmClusterSpec) -> tuple[tuple[Role, str, int], ...]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import (
     InfrastructureStatus,
-    MachineOrigin,
     MachinePhase,
     MachineRemediation,
     MachineStatus,
@@ -21,7 +20,7 @@ from swarm_operator.domain.cluster.floating_ips import serving_address, settings
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, is_up, reachable_address
 from swarm_operator.domain.cluster.hooks import NO_HOOKS, Hooks
 from swarm_operator.domain.cluster.ladder import HEALTHY_SECONDS
-from swarm_operator.domain.cluster.machines import Machine, MachineTable
+from swarm_operator.domain.cluster.machines import Machine, MachineTable, origin_of
 from swarm_operator.domain.cluster.membership import Membership
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.overlays import statuses
@@ -185,7 +184,7 @@ def _record(
         pool=machine.id.pool,
         slot=machine.id.slot,
         incarnation=machine.id.incarnation,
-        promoted_from=_origin(machine),
+        promoted_from=origin_of(machine.id),
         machine_uid=machine.uid,
         server_id=server.id if server is not None else (old.server_id if old is not None else None),
         node_id=node.id if node is not None else (old.node_id if old is not None else None),
@@ -211,11 +210,6 @@ def _record(
         engine_configured=(old is not None and old.engine_configured)
         or (manager and ((node is not None and not machine.id.origin) or _tls_in_force(observation, machine))),
     )
-
-
-def _origin(machine: Machine) -> MachineOrigin | None:
-    was = machine.id.made_as
-    return MachineOrigin(pool=was.pool, slot=was.slot, incarnation=was.incarnation) if machine.id.origin else None
 
 
 def _without_api(machine: Machine) -> bool:
