@@ -92,9 +92,8 @@ def _facts(
         plans.hooks,
     )
     facts = held_back(facts, status, plans.preloads.pending, now)
-    worked = {uid for uid, failure in remediation.failures.items() if failure.budgeted and not (failure.asked_for or failure.preempted)}
-    taken = {uid for uid, failure in remediation.failures.items() if failure.preempted}
-    made = sum((isinstance(x, Repair) and x.machine_uid not in taken) or (isinstance(x, DeleteServer) and x.machine_uid in worked) for x in steps)
+    worked = {uid for uid, failure in remediation.failures.items() if failure.budgeted and failure.of_itself}
+    made = sum((isinstance(x, Repair) and x.machine_uid in remediation.counted) or (isinstance(x, DeleteServer) and x.machine_uid in worked) for x in steps)
     return facts.model_copy(
         update={
             "autolock": plans.lock.status,

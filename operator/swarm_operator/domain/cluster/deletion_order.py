@@ -21,8 +21,7 @@ def rank(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machi
     pool = next((p for p in spec.worker_pools if machine.id.role == "Worker" and p.name == machine.id.pool), None)
     if pool is None:
         return False, 0.0, machine.id.slot
-    named = {part.strip() for part in observation.annotations.get(DELETE_FIRST, "").split(",")}
     made = times.parse(machine.created_at)
     age = made.timestamp() if made is not None else 0.0
     by_age = {"HighestSlot": 0.0, "Newest": age, "Oldest": -age}[pool.deletion_order]
-    return machine.id.server_name(observation.name) in named, by_age, machine.id.slot
+    return machine.id.server_name(observation.name) in observation.named(DELETE_FIRST), by_age, machine.id.slot

@@ -42,7 +42,7 @@ NO_HOOKS: Final = Hooks()
 
 def hooks_of(spec: SwarmClusterSpec, observation: ClusterObservation, machine: Machine, at: Literal["PreDrain", "PreTerminate"], now: datetime) -> Hooks:
     """The hooks of a machine that is about to be drained, or to go."""
-    done = {part.strip() for part in observation.annotations.get(HOOK_DONE, "").split(",")}
+    done = observation.named(HOOK_DONE)
     name, known = machine.id.server_name(observation.name), {(h.name, h.at): h for h in (machine.record.hooks if machine.record is not None else ())}
     found: list[MachineHook] = []
     waiting: list[str] = []

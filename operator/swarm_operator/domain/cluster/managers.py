@@ -135,7 +135,7 @@ def _leave(
         if any(found.waiting for found in hooks.values()):
             return ManagerChange(hooks=hooks)
         return ManagerChange((DrainNode(Known(leaver), times.stamp(now), because),), hooks=hooks)
-    if since < spec.drain_timeout_seconds and not (isinstance(observation.tasks, Known) and not observation.tasks.value.get(leaver.id)):
+    if since < spec.drain_timeout_seconds and not observation.has_no_tasks(leaver.id):
         return ManagerChange(waiting=f"{leaver.hostname} drains")
     return ManagerChange((DemoteManager(Known(leaver), because),))
 

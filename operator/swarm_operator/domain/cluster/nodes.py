@@ -137,7 +137,7 @@ def remove_machines(
             if hooks[machine.uid].waiting:
                 continue
             steps.append(DrainNode(evidence, times.stamp(now), because))
-        elif is_empty(observation, node) or since >= spec.drain_timeout_seconds:
+        elif observation.has_no_tasks(node.id) or since >= spec.drain_timeout_seconds:
             hooks[machine.uid] = hooks_of(spec, observation, machine, "PreTerminate", now)
             if hooks[machine.uid].waiting:
                 continue
@@ -164,11 +164,6 @@ def _budget(spec: SwarmClusterSpec, observation: ClusterObservation, table: Mach
         return remediation.budget
     leaving = {m.uid for m in remove} - remediation.failures.keys()
     return assess_budget(spec, observation, table, failed=remediation.counted, leaving=leaving)
-
-
-def is_empty(observation: ClusterObservation, node: Node) -> bool:
-    """Whether the tasks were listed and none runs there."""
-    return isinstance(observation.tasks, Known) and not observation.tasks.value.get(node.id)
 
 
 def rotation(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> tuple[Step, ...]:

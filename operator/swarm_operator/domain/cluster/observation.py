@@ -12,7 +12,7 @@ from swarm_operator.api.reasons import Reason
 from swarm_operator.domain.cloud import CredentialExpiry, Image, KeyPair, OwnedNetworking, Port, Server, ServerGroup, Volume
 from swarm_operator.domain.cluster.floors import ServiceLoad
 from swarm_operator.domain.cluster.workload import Workload
-from swarm_operator.domain.facts import Fact, Unknown
+from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.quota import Usage
 from swarm_operator.domain.swarm import EngineInfo, SwarmView
 from swarm_operator.domain.volumes import GuestVolume
@@ -143,6 +143,14 @@ class ClusterObservation:
     """Of the SwarmWorkerPools of the cluster, by name."""
     services: Fact[tuple[ServiceLoad, ...]] = NOT_LOOKED_AT
     """Replicated services and where their tasks run; read only while machines are changed."""
+
+    def named(self, annotation: str) -> frozenset[str]:
+        """What an annotation lists, comma separated; names of machines in most."""
+        return frozenset(part.strip() for part in self.annotations.get(annotation, "").split(",") if part.strip())
+
+    def has_no_tasks(self, node_id: str) -> bool:
+        """Whether the tasks were listed and none of those that a drain moves runs on the node."""
+        return isinstance(self.tasks, Known) and not self.tasks.value.get(node_id)
 
     def guest(self, machine_uid: str) -> Fact[Guest]:
         """What is known of a guest."""

@@ -37,7 +37,7 @@ def asked_for(
     spec: SwarmClusterSpec, observation: ClusterObservation, table: MachineTable, standing: Mapping[str, Standing]
 ) -> tuple[Mapping[str, Standing], str | None]:
     """`standing` with the only manager as outdated where the annotation names it, healthy as it is; and its UID then."""
-    named = {part.strip() for part in observation.annotations.get(REMEDIATE_ANNOTATION, "").split(",")}
+    named = observation.named(REMEDIATE_ANNOTATION)
     # Also while its successor is there already: it is not to be given up for the former.
     for machine in table.of("Manager") if may_be_replaced(spec) else ():
         found = standing.get(machine.uid, NOT_KNOWN)

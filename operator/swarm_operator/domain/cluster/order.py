@@ -15,7 +15,7 @@ from swarm_operator.domain.cluster.floating_ips import floating_ip_steps
 from swarm_operator.domain.cluster.guests import fixed_address
 from swarm_operator.domain.cluster.machine_ports import port_steps
 from swarm_operator.domain.cluster.membership import dangling
-from swarm_operator.domain.cluster.nodes import is_empty, rotation, set_nodes, swarm_settings
+from swarm_operator.domain.cluster.nodes import rotation, set_nodes, swarm_settings
 from swarm_operator.domain.cluster.overlays import overlays
 from swarm_operator.domain.cluster.parts import Plans
 from swarm_operator.domain.cluster.promotion import adoptions, promotions
@@ -92,7 +92,7 @@ def _engines(spec: SwarmClusterSpec, plans: Plans, now: datetime) -> tuple[Step,
     """Engines that get other settings; those of managers not while the managers change."""
     rollout, observation = plans.rollout, plans.observation
     out = [m for m in rollout.engines_out if m.id.role == "Worker" or not (plans.change.steps or plans.change.waiting)]
-    empty = {m.member.id for m in out if m.member is not None and is_empty(observation, m.member)}
+    empty = {m.member.id for m in out if m.member is not None and observation.has_no_tasks(m.member.id)}
     return engine_steps(spec, observation, rollout.reload, out, plans.wanted.engine, rollout.spec_hash, empty, now)
 
 

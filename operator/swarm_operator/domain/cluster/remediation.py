@@ -7,6 +7,7 @@ MCM resets its clocks likewise).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -52,6 +53,11 @@ class Failure:
     asked_for: bool = False
     preempted: bool = False
 
+    @property
+    def of_itself(self) -> bool:
+        """Whether neither a person nor the cloud wanted it."""
+        return not (self.asked_for or self.preempted)
+
 
 @dataclass(frozen=True)
 class Remediation:
@@ -70,7 +76,7 @@ class Remediation:
     @property
     def counted(self) -> frozenset[str]:
         """UIDs of the failures that count against budgets."""
-        return frozenset(uid for uid, failure in self.failures.items() if not failure.preempted)
+        return _counted(self.failures)
 
 
 def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, table: MachineTable, now: datetime) -> Remediation:
@@ -78,14 +84,14 @@ def assess(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     kept = _preserved(observation, table, now)
     machines = [m for role, pool, _ in pools(spec) for m in current(table.of(role, pool)) if m.uid not in kept]
     found = _assess(spec, status, observation, table, machines, now)
-    wanted = _named(observation, PRESERVE_ANNOTATION)
+    wanted = observation.named(PRESERVE_ANNOTATION)
     new = {m.uid for m in machines if m.uid in found.replace and m.present is not None and m.id.server_name(observation.name) in wanted}
     return replace(found, replace=found.replace | kept, preserved=kept | new)
 
 
 def _preserved(observation: ClusterObservation, table: MachineTable, now: datetime) -> frozenset[str]:
     """UIDs of the machines whose servers are kept already, and whose time is not over. One that has a successor is known for such even where status was lost."""
-    wanted = _named(observation, PRESERVE_ANNOTATION)
+    wanted = observation.named(PRESERVE_ANNOTATION)
     newest = {m.uid for role, pool in {(m.id.role, m.id.pool) for m in table.machines} for m in current(table.of(role, pool))}
 
     def is_kept(machine: Machine) -> bool:
@@ -110,13 +116,13 @@ def _assess(
         return Remediation(frozenset(), failures, _verdict("False", storm.reason, storm.message))
     view = observation.swarm
     assert isinstance(view, Known)
-    skipped = _named(observation, SKIP_ANNOTATION)
+    skipped = observation.named(SKIP_ANNOTATION)
     never_worked = frozenset(f.machine.uid for f in failures.values() if not f.budgeted and f.due_in <= 0)
     if spec.remediation.policy == "None":
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, "spec.remediation.policy is None"), _wake(failures))
     if "true" in skipped:
         return Remediation(never_worked, failures, _verdict("False", Reason.IDLE, f"the annotation {SKIP_ANNOTATION} is set"), _wake(failures))
-    budget = assess_budget(spec, observation, table, failed=[uid for uid, f in failures.items() if not f.preempted])
+    budget = assess_budget(spec, observation, table, failed=_counted(failures))
     due = sorted(
         (f for f in failures.values() if _is_due(f, storm) and f.machine.id.server_name(observation.name) not in skipped),
         key=lambda f: (of_this_failure(f.machine) is None, not f.machine.gone, f.machine.id),
@@ -145,6 +151,10 @@ def _assess(
     else:
         found = _verdict("True", Reason.AS_EXPECTED, "")
     return Remediation(frozenset(replaced), failures, found, wake, repairs, budget)
+
+
+def _counted(failures: Mapping[str, Failure]) -> frozenset[str]:
+    return frozenset(uid for uid, failure in failures.items() if not failure.preempted)
 
 
 def _settle(uid: str, chosen: NextRung, replaced: set[str], repairs: dict[str, NextRung], waits: list[float]) -> None:
@@ -182,15 +192,11 @@ def _next(spec: SwarmClusterSpec, observation: ClusterObservation, view: SwarmVi
     """The next rung, whether the budget allows it or not."""
     machine = failure.machine
     # What is kept to be looked at is not touched before.
-    if failure.asked_for or machine.id.server_name(observation.name) in _named(observation, PRESERVE_ANNOTATION):
+    if failure.asked_for or machine.id.server_name(observation.name) in observation.named(PRESERVE_ANNOTATION):
         return NextRung(Rung.REPLACE)
     if machine.member is None:
         return NextRung(Rung.REPLACE) if Rung.REPLACE.value in spec.remediation.rungs else NextRung(None, wait=IDLE_SECONDS)
     return next_rung(machine, observation.guest(machine.uid), view.swarm_id, spec.remediation, now)
-
-
-def _named(observation: ClusterObservation, annotation: str) -> frozenset[str]:
-    return frozenset(part.strip() for part in observation.annotations.get(annotation, "").split(",") if part.strip())
 
 
 def _verdict(status: str, reason: Reason, message: str) -> Verdict:
@@ -222,7 +228,7 @@ def _failed(node: Node) -> bool:
 
 def _failure_of(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, machine: Machine, now: datetime) -> Failure | None:
     found = _failure(spec, status, observation, machine, now)
-    if machine.id.server_name(observation.name) not in _named(observation, REMEDIATE_ANNOTATION):
+    if machine.id.server_name(observation.name) not in observation.named(REMEDIATE_ANNOTATION):
         return found
     if found is not None:
         return replace(found, due_in=0.0, asked_for=True, preempted=False) if found.budgeted else found
@@ -284,7 +290,7 @@ def _preempted(spec: SwarmClusterSpec, observation: ClusterObservation, machine:
     was_member = machine.member is not None or (record is not None and record.node_id is not None)
     if server is None:
         return Failure(machine, Reason.PREEMPTED, "the cloud has deleted the server", 0.0, was_member, preempted=True) if machine.was_created else None
-    if machine.id.server_name(observation.name) in _named(observation, PRESERVE_ANNOTATION):
+    if machine.id.server_name(observation.name) in observation.named(PRESERVE_ANNOTATION):
         return None
     stopped = server.status in STOPPED and server.task_state is None
     if not stopped and not (server.status == "ERROR" and was_member):

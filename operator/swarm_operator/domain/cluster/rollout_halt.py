@@ -50,12 +50,7 @@ def _failure(spec: SwarmClusterSpec, machine: Machine, standing: Standing, remed
     if machine.joined or standing.outdated or standing.hash is None or machine.being_deleted:
         return ""
     failure = remediation.failures.get(machine.uid)
-    if (
-        failure is not None
-        and failure.reason not in _OF_THE_CLOUD
-        and not (failure.asked_for or failure.preempted)
-        and (not failure.budgeted or failure.due_in <= 0)
-    ):
+    if failure is not None and failure.reason not in _OF_THE_CLOUD and failure.of_itself and (not failure.budgeted or failure.due_in <= 0):
         return failure.message
     made = machine.present.created if machine.present is not None else None
     never = machine.record is None or machine.record.node_id is None
