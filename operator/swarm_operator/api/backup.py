@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, ShortMoment
 
-Moment = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 BackupName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 
 
@@ -51,22 +50,22 @@ class BackupRun(ApiModel):
 
     name: BackupName = Field(description="Its name.")
     machine_uid: Annotated[str, Field(max_length=64)] = Field(alias="machineUID", description="The manager that it is taken of.")
-    begun_at: Moment = Field(description="When it was begun.")
-    asked_at: Moment | None = Field(default=None, description="When Glance was asked for its image.")
+    begun_at: ShortMoment = Field(description="When it was begun.")
+    asked_at: ShortMoment | None = Field(default=None, description="When Glance was asked for its image.")
     image_id: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="imageID", description="The image that it goes to.")
 
 
 class BackupStatus(ApiModel):
     """What became of spec.backup."""
 
-    last_successful_time: Moment | None = Field(default=None, description="When the last backup was complete.")
+    last_successful_time: ShortMoment | None = Field(default=None, description="When the last backup was complete.")
     last_name: BackupName | None = Field(default=None, description="The last backup that was made; it is among `kept` for as long as retention keeps it.")
-    last_attempt: Moment | None = Field(default=None, description="When one was last begun.")
-    next: Moment | None = Field(default=None, description="When the schedule asks for the next one.")
+    last_attempt: ShortMoment | None = Field(default=None, description="When one was last begun.")
+    next: ShortMoment | None = Field(default=None, description="When the schedule asks for the next one.")
     failures: int = Field(default=0, ge=0, description="Attempts that failed since the last success.")
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why the last attempt failed, or what one waits for.")
     done_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.backup.now that was carried out.")
-    scheduled_at: Moment | None = Field(default=None, description="Until when the schedule was followed.")
+    scheduled_at: ShortMoment | None = Field(default=None, description="Until when the schedule was followed.")
     running: BackupRun | None = Field(default=None, description="The one that is being made.")
     kept: list[BackupRecord] = Field(
         default_factory=list,

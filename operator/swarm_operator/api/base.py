@@ -59,6 +59,14 @@ Cidr = Annotated[str, Field(min_length=9, max_length=18, pattern=rf"^{_OCTET}(\.
 """IPv4 network in CIDR notation."""
 IPv4Address = Annotated[str, Field(min_length=7, max_length=15, pattern=rf"^{_OCTET}(\.{_OCTET}){{3}}$")]
 """IPv4 address."""
+IPv4AddressOrCidr = Annotated[str, Field(min_length=7, max_length=18, pattern=rf"^{_OCTET}(\.{_OCTET}){{3}}(/(3[0-2]|[12]?[0-9]))?$")]
+"""IPv4 address, or network in CIDR notation."""
+Tag = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^,/]+$")]
+"""Tag of a server or port (Compute and Networking API: no comma and no slash, at most 60 characters)."""
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""A time, RFC 3339."""
+ShortMoment = Annotated[Moment, Field(max_length=32)]
+"""A time, RFC 3339, of at most 32 characters."""
 Seconds = Annotated[int, Field(ge=0, le=604800)]
 """A duration in whole seconds, at most a week."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from swarm_operator.api.backup import BackupName, BackupStatus
-from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, CloudName, DnsLabel, Moment
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.images import ImageStatus, SnapshotStatus
 from swarm_operator.api.rollout import RolloutStatus
@@ -50,7 +50,7 @@ class MachineRemediation(ApiModel):
     attempts: int = Field(
         default=1, ge=1, description="Repairs since the machine was last healthy for ten minutes; after remediation.retryBudget.perMachine it is replaced."
     )
-    since: str = Field(description="When it was done.", json_schema_extra={"format": "date-time"})
+    since: Moment = Field(description="When it was done.")
 
 
 class MachineHook(ApiModel):
@@ -58,7 +58,7 @@ class MachineHook(ApiModel):
 
     name: DnsLabel = Field(description="Name of the hook in spec.lifecycleHooks.")
     at: Literal["PreDrain", "PreTerminate"] = Field(description="What it is waited for before.")
-    since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
+    since: Moment = Field(description="Since when.")
 
 
 class MachineOrigin(ApiModel):
@@ -86,8 +86,8 @@ class MachineStatus(ApiModel):
     address: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Fixed address.")
     floating_ip: Annotated[str, Field(max_length=64)] | None = Field(default=None, alias="floatingIP", description="Floating address.")
     phase: MachinePhase = Field(description="Where the machine is in its life.")
-    phase_since: str = Field(description="When the phase began.", json_schema_extra={"format": "date-time"})
-    created_at: str | None = Field(default=None, description="When the server was asked for.", json_schema_extra={"format": "date-time"})
+    phase_since: Moment = Field(description="When the phase began.")
+    created_at: Moment | None = Field(default=None, description="When the server was asked for.")
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why, where it is not plain; Nova's fault text for a failed server.")
     availability_zone: Annotated[str, Field(max_length=255)] | None = Field(
         default=None, description="Availability zone that the server is in, or was asked for."
@@ -107,9 +107,7 @@ class MachineStatus(ApiModel):
     engine_version: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Docker engine version.")
     host_keys: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=8, description="Pinned ssh host keys (public).")
     engine_configured: bool = Field(default=False, description="The engine has its TLS certificate (managers).")
-    engine_certificate_expires: str | None = Field(
-        default=None, description="When the server certificate of its Docker API ends (managers).", json_schema_extra={"format": "date-time"}
-    )
+    engine_certificate_expires: Moment | None = Field(default=None, description="When the server certificate of its Docker API ends (managers).")
     remediation: MachineRemediation | None = Field(default=None, description="The last repair, while it is recent.")
     volumes: list[MachineVolumeStatus] = Field(
         default_factory=list, max_length=MOST_VOLUMES, description="Data volumes.", json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["name"]}
@@ -159,9 +157,7 @@ class CredentialsStatus(ApiModel):
     )
     kind: Literal["ApplicationCredential", "Password"] | None = Field(default=None, description="What they are, as far as Keystone tells.")
     id: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="ID of the application credential, or of the user.")
-    expires_at: str | None = Field(
-        default=None, description="When they expire; absent where they don't, or where Keystone does not tell.", json_schema_extra={"format": "date-time"}
-    )
+    expires_at: Moment | None = Field(default=None, description="When they expire; absent where they don't, or where Keystone does not tell.")
 
 
 class AdoptionStatus(ApiModel):
@@ -170,7 +166,7 @@ class AdoptionStatus(ApiModel):
     state: Literal["Observing", "Adopted"] = Field(
         description="Observing: nothing is changed. Adopted: the spec declares what was found; the cluster is kept as any other."
     )
-    since: str = Field(description="When the state began.", json_schema_extra={"format": "date-time"})
+    since: Moment = Field(description="When the state began.")
     managers: int = Field(default=0, ge=0, description="Servers of managers that were found.")
     workers: int = Field(default=0, ge=0, description="Servers of workers that were found.")
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="What keeps it from being adopted.")
@@ -193,7 +189,7 @@ class DeletionStatus(ApiModel):
     """How far a deletion has come."""
 
     stage: DeletionStage = Field(description="Servers: they go first. Infrastructure: what they hung on goes. Done: nothing is left, or it is left on purpose.")
-    since: str = Field(description="When the stage began.", json_schema_extra={"format": "date-time"})
+    since: Moment = Field(description="When the stage began.")
     count: int = Field(default=0, ge=0, description="How many objects are left, as far as could be seen.")
     remaining: list[RemainingObject] = Field(
         default_factory=list,
@@ -212,16 +208,14 @@ class OrphanStatus(ApiModel):
     kind: OrphanKind = Field(description="What it is.")
     id: Annotated[str, Field(max_length=255)] = Field(description="Its id in OpenStack; of a key pair its name.")
     name: Annotated[str, Field(max_length=255)] = Field(default="", description="Its name, address or purpose, as far as it has one.")
-    first_seen: str = Field(description="When it was first seen.", json_schema_extra={"format": "date-time"})
+    first_seen: Moment = Field(description="When it was first seen.")
 
 
 class JoinStatus(ApiModel):
     """State of the metadata join; holds no secret."""
 
     token_exposed: bool = Field(default=False, description="A worker token is in server metadata and must be rotated once the batch has joined.")
-    rotated_at: str | None = Field(
-        default=None, description="When the worker token was last rotated by the operator.", json_schema_extra={"format": "date-time"}
-    )
+    rotated_at: Moment | None = Field(default=None, description="When the worker token was last rotated by the operator.")
     rotated_for: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="The spec.swarm.rotateJoinTokens for which the tokens were last rotated."
     )
@@ -237,7 +231,7 @@ class AutolockStatus(ApiModel):
     rotated_for: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="The spec.swarm.rotateUnlockKey for which the key was last rotated."
     )
-    rotated_at: str | None = Field(default=None, description="When the operator last rotated the key.", json_schema_extra={"format": "date-time"})
+    rotated_at: Moment | None = Field(default=None, description="When the operator last rotated the key.")
 
 
 class AuthorityStatus(ApiModel):
@@ -248,7 +242,7 @@ class AuthorityStatus(ApiModel):
     nodes_renewed: int = Field(default=0, ge=0, description="Nodes whose certificate comes from the new root, while it is rotated.")
     nodes_total: int = Field(default=0, ge=0, description="Nodes of the swarm, while the root is rotated.")
     requested_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.swarm.rotateCA that was last begun.")
-    requested_at: str | None = Field(default=None, description="When that was.", json_schema_extra={"format": "date-time"})
+    requested_at: Moment | None = Field(default=None, description="When that was.")
     requested_over: int = Field(default=0, ge=0, description="CAConfig.ForceRotate of the swarm before that.")
     rotated_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.swarm.rotateCA whose rotation is complete.")
 
@@ -256,9 +250,9 @@ class AuthorityStatus(ApiModel):
 class RecoveryStatus(ApiModel):
     """A lost majority, and the last recovery from one."""
 
-    lost_since: str | None = Field(default=None, description="Since when Nova has no server for the majority.", json_schema_extra={"format": "date-time"})
+    lost_since: Moment | None = Field(default=None, description="Since when Nova has no server for the majority.")
     done_for: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The spec.recovery.approve that is used up.")
-    done_at: str | None = Field(default=None, description="When the swarm was last made anew.", json_schema_extra={"format": "date-time"})
+    done_at: Moment | None = Field(default=None, description="When the swarm was last made anew.")
     from_manager: DnsLabel | None = Field(default=None, description="The manager that it was made anew from.")
     services: int | None = Field(default=None, ge=0, description="Services that it then had.")
     restoring: BackupName | None = Field(default=None, description="The backup that the swarm is being restored from.")
@@ -280,19 +274,17 @@ class RepairCount(ApiModel):
     """What of the retry budget of the cluster is spent."""
 
     count: int = Field(default=0, ge=0, description="Repairs and replacements of failed machines in the present window.")
-    since: str | None = Field(default=None, description="When the window began.", json_schema_extra={"format": "date-time"})
+    since: Moment | None = Field(default=None, description="When the window began.")
 
 
 class PoolScaling(ApiModel):
     """What the operator knows for choosing the number of workers of a pool."""
 
     why: Annotated[str, Field(max_length=512)] = Field(default="", description="Why the number is what it is.")
-    scaled_at: str | None = Field(default=None, description="When the number was last changed by need.", json_schema_extra={"format": "date-time"})
-    pending_since: str | None = Field(
-        default=None, description="Since when tasks wait that a worker of the pool could run.", json_schema_extra={"format": "date-time"}
-    )
+    scaled_at: Moment | None = Field(default=None, description="When the number was last changed by need.")
+    pending_since: Moment | None = Field(default=None, description="Since when tasks wait that a worker of the pool could run.")
     idle_worker: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Machine UID of the worker that is of no use.")
-    idle_since: str | None = Field(default=None, description="Since when it is.", json_schema_extra={"format": "date-time"})
+    idle_since: Moment | None = Field(default=None, description="Since when it is.")
     cpus: int = Field(default=0, ge=0, description="What a worker of the pool has for tasks, in billionths of a CPU; 0 before one was seen.")
     memory: int = Field(default=0, ge=0, description="What a worker of the pool has for tasks, in bytes; 0 before one was seen.")
 

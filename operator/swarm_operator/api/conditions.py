@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from swarm_operator.api.base import ApiModel
+from swarm_operator.api.base import ApiModel, Moment
 from swarm_operator.api.reasons import Reason
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -118,7 +118,7 @@ class Condition(ApiModel):
     type: Annotated[str, Field(max_length=316)] = Field(description="Type of the condition.")
     status: ConditionStatus = Field(description="True, False or Unknown.")
     observed_generation: int | None = Field(default=None, ge=0, description="metadata.generation that the condition was set upon.")
-    last_transition_time: str = Field(description="When the status last changed.", json_schema_extra={"format": "date-time"})
+    last_transition_time: Moment = Field(description="When the status last changed.")
     reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")] = Field(description="CamelCase reason.")
     message: Annotated[str, Field(max_length=32768)] = Field(description="Human readable details.")
 

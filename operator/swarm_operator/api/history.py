@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from swarm_operator.api.base import ApiModel
+from swarm_operator.api.base import ApiModel, ShortMoment
 
 
 class RollbackTo(ApiModel):
@@ -34,6 +34,6 @@ class RevisionStatus(ApiModel):
 
     revision: int = Field(description="Number; it stays the same when the revision is applied again.")
     hash: Annotated[str, Field(max_length=64)] = Field(description="Hash of the fields that a revision holds.")
-    applied_at: Annotated[str, Field(max_length=32)] = Field(description="When it was last found applied.", json_schema_extra={"format": "date-time"})
+    applied_at: ShortMoment = Field(description="When it was last found applied.")
     name: Annotated[str, Field(max_length=253)] = Field(description="The ControllerRevision that holds the fields.")
     image: Annotated[str, Field(max_length=512)] = Field(default="", description="Image, with its digest where imagePolicy had found it.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import ApiModel, DnsLabel, ResourceRef, cel, schema_extra
+from swarm_operator.api.base import ApiModel, DnsLabel, Moment, ResourceRef, cel, schema_extra
 
 PoolName = Annotated[str, Field(min_length=1, max_length=24, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 SnapshotName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -102,7 +102,7 @@ class SnapshotStatus(ApiModel):
         description="Pending: its machine is not ready. Creating: Nova saves the disk. Active: can be booted from. Failed: taken again after two minutes. "
         "Lost: the image was deleted by somebody else; it is not taken again. Deleting: not declared any more; kept while servers use it."
     )
-    created_at: str | None = Field(default=None, description="When Nova was asked for it.", json_schema_extra={"format": "date-time"})
+    created_at: Moment | None = Field(default=None, description="When Nova was asked for it.")
     machine: Annotated[str, Field(max_length=63)] = Field(default="", description="Name of the server that it was taken of.")
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why it is not Active.")
 
@@ -124,5 +124,5 @@ class ImageStatus(ApiModel):
     state: ImageState = Field(
         description="Pending: to be made. Uploading: on its way to Glance. Active: its content is the declared one, and can be booted from. Failed: tried again after five minutes."
     )
-    created_at: str | None = Field(default=None, description="When this try began; of a failed one, when it failed.", json_schema_extra={"format": "date-time"})
+    created_at: Moment | None = Field(default=None, description="When this try began; of a failed one, when it failed.")
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why it is not Active.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import LIST_TYPE, ApiModel, CloudName, ResourceRef, SecretRef, cel, schema_extra
+from swarm_operator.api.base import LIST_TYPE, ApiModel, CloudName, ResourceRef, SecretRef, Tag, cel, schema_extra
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.placement import FALLBACK_RULE, ZONE_LIST, ServerGroupSpec, Zone
 from swarm_operator.api.ports import COMMON_PORTS_RULE, PORTS, Ports
@@ -16,8 +16,8 @@ from swarm_operator.api.user_data import MachineOs, UserDataSpec
 _METADATA: Final = schema_extra(cel("self.all(k, !k.startsWith('swarmops'))", "keys must not start with `swarmops`"), maxProperties=64)
 """Server metadata: the operator's own keys are refused here, the characters that Nova allows are checked in `validation`."""
 
-Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^,/]+$")]], Field(max_length=50)]
-"""Nova's tags of a server (Compute API, "Server tags": no comma and no slash, at most 60 characters, 50 of them)."""
+Tags = Annotated[list[Tag], Field(max_length=50)]
+"""Nova's tags of a server (Compute API, "Server tags": 50 of them)."""
 
 DockerImage = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9_./:@-]*$")]
 """Name of a Docker image with tag or digest."""

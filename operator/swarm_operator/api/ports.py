@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, IPv4Address, ResourceRef, cel, schema_extra
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, IPv4Address, IPv4AddressOrCidr, ResourceRef, Tag, cel, schema_extra
 
-_OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 PORT_FIELDS_OF_OURS: Final = (
     "name",
     "description",
@@ -42,9 +41,7 @@ class FixedIPSpec(ApiModel):
 class AddressPairSpec(ApiModel):
     """An address besides its own that a port may send from."""
 
-    ip_address: Annotated[str, Field(min_length=7, max_length=18, pattern=rf"^{_OCTET}(\.{_OCTET}){{3}}(/(3[0-2]|[12]?[0-9]))?$")] = Field(
-        alias="ipAddress", description="IPv4 address or network."
-    )
+    ip_address: IPv4AddressOrCidr = Field(alias="ipAddress", description="IPv4 address or network.")
     mac_address: Annotated[str, Field(max_length=17, pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$")] | None = Field(
         default=None, description="MAC address; the port's own when absent."
     )
@@ -116,7 +113,7 @@ class PortSpec(ApiModel):
         description="Further fields of the Neutron port.",
         json_schema_extra={LIST_TYPE: "map", LIST_MAP_KEYS: ["key"]},
     )
-    tags: list[Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^,/]+$")]] = Field(
+    tags: list[Tag] = Field(
         default_factory=list,
         max_length=16,
         description="Tags. New ones are put on ports that exist; tags of others stay.",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from swarm_operator.api.base import LIST_TYPE, ApiModel, Seconds, cel, schema_extra
+from swarm_operator.api.base import LIST_TYPE, ApiModel, Moment, Seconds, cel, schema_extra
 
 
 class CanarySpec(ApiModel):
@@ -59,10 +59,9 @@ class RolloutSpec(ApiModel):
     progress_deadline_seconds: Annotated[int, Field(ge=30, le=86400)] = Field(
         default=600, description="From the creation of a new machine to its being ready; after that the rollout is halted."
     )
-    after: Annotated[str, Field(max_length=40)] | None = Field(
+    after: Annotated[Moment, Field(max_length=40)] | None = Field(
         default=None,
         description="Machines made before this time are replaced once it has come, whatever they are made of.",
-        json_schema_extra={"format": "date-time"},
     )
 
 
@@ -85,7 +84,7 @@ class HaltedRollout(ApiModel):
     )
     machine: Annotated[str, Field(max_length=63)] = Field(default="", description="The machine that failed.")
     message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why.")
-    since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
+    since: Moment = Field(description="Since when.")
 
 
 class RolloutStatus(ApiModel):

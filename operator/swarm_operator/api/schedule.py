@@ -9,12 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import Field
 
-from swarm_operator.api.base import ApiModel, Seconds
+from swarm_operator.api.base import ApiModel, Seconds, ShortMoment
 
 _ANY_TIME: Final = datetime(2026, 1, 1)
-
-
-Moment = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 
 
 class JobSchedule(ApiModel):
@@ -38,11 +35,11 @@ class ScheduleStatus(ApiModel):
     """What became of the schedule."""
 
     schedule: Annotated[str, Field(max_length=256)] = Field(default="", description="The schedule and time zone that the times below are of.")
-    since: Moment | None = Field(default=None, description="When this schedule was first seen; runs before it are not made up for.")
-    last_schedule_time: Moment | None = Field(default=None, description="The time that the last run was for.")
-    last_successful_time: Moment | None = Field(default=None, description="When a scheduled run was last found completed.")
-    last_skipped_time: Moment | None = Field(default=None, description="The time of the last run that was skipped.")
-    next_schedule_time: Moment | None = Field(default=None, description="The time of the next run; absent while suspended.")
+    since: ShortMoment | None = Field(default=None, description="When this schedule was first seen; runs before it are not made up for.")
+    last_schedule_time: ShortMoment | None = Field(default=None, description="The time that the last run was for.")
+    last_successful_time: ShortMoment | None = Field(default=None, description="When a scheduled run was last found completed.")
+    last_skipped_time: ShortMoment | None = Field(default=None, description="The time of the last run that was skipped.")
+    next_schedule_time: ShortMoment | None = Field(default=None, description="The time of the next run; absent while suspended.")
 
 
 class RebalanceSpec(ApiModel):
@@ -58,9 +55,9 @@ class RebalanceStatus(ApiModel):
     """The nodes that the service can run on, and what was done about their last change."""
 
     nodes: Annotated[str, Field(max_length=32)] = Field(description="Hash of the IDs of the ready, active nodes that meet the placement.")
-    since: Moment = Field(description="Since when it is these nodes.")
-    judged_at: Moment | None = Field(default=None, description="When it was decided, for these nodes, whether tasks are spread anew; absent until then.")
-    rebalanced_at: Moment | None = Field(default=None, description="When tasks were last spread anew.")
+    since: ShortMoment = Field(description="Since when it is these nodes.")
+    judged_at: ShortMoment | None = Field(default=None, description="When it was decided, for these nodes, whether tasks are spread anew; absent until then.")
+    rebalanced_at: ShortMoment | None = Field(default=None, description="When tasks were last spread anew.")
     message: Annotated[str, Field(max_length=256)] = Field(default="", description="Why tasks that are uneven were left as they are.")
     skew: int | None = Field(
         default=None, ge=0, description="By how many tasks the most loaded node, or branch of a preference, exceeded the least loaded one, when last counted."

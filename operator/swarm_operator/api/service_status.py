@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel
+from swarm_operator.api.base import LIST_MAP_KEYS, LIST_TYPE, ApiModel, Moment
 from swarm_operator.api.conditions import Condition
 from swarm_operator.api.history import RevisionStatus
 from swarm_operator.api.materials import ImageStatus, MaterialStatus
@@ -109,6 +109,4 @@ class SwarmServiceStatus(ApiModel):
     pull_secrets_hash: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Keyed hash of the registry credentials that the engine was given last."
     )
-    progressed_at: str | None = Field(
-        default=None, description="When the service last made progress towards convergence.", json_schema_extra={"format": "date-time"}
-    )
+    progressed_at: Moment | None = Field(default=None, description="When the service last made progress towards convergence.")
