@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
 from pydantic import Field
 
+from swarm_operator.api import cron
 from swarm_operator.api.base import ApiModel, Seconds, ShortMoment
-
-_ANY_TIME: Final = datetime(2026, 1, 1)
 
 
 class JobSchedule(ApiModel):
@@ -70,10 +67,6 @@ def schedule_problem(schedule: JobSchedule) -> tuple[str, str] | None:
         ZoneInfo(schedule.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return "timeZone", f"is no name of the time zone database: {schedule.time_zone!r}"
-    try:
-        next(CronSim(schedule.cron, _ANY_TIME))
-    except CronSimError as error:
-        return "cron", f"can't be read: {error}"
-    except StopIteration:
-        return "cron", "names no time that ever comes"
-    return None
+    if text := cron.problem(schedule.cron):
+        return "cron", f"can't be read: {text}"
+    return None if cron.ever_comes(schedule.cron) else ("cron", "names no time that ever comes")

@@ -1,14 +1,13 @@
-"""Maintenance windows: whether one is open, when the next one opens, and what of a window can't be read. Cron schedules are read by cronsim, which knows daylight saving time. Pure."""
+"""Maintenance windows: whether one is open, when the next one opens, and what of a window can't be read. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
+from swarm_operator.api import cron
 from swarm_operator.api.rollout import MaintenanceWindow
 
 
@@ -39,10 +38,8 @@ def problem(window: MaintenanceWindow) -> tuple[str, str] | None:
         return "timeZone", f"must be an IANA time zone such as Europe/Berlin, not {window.time_zone!r}"
     if len(window.schedule.split()) != 5:
         return "schedule", f"must have five fields (minute, hour, day of the month, month, day of the week), not {window.schedule!r}"
-    try:
-        CronSim(window.schedule, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        return "schedule", f"can't be read as a cron schedule: {error} in {window.schedule!r}"
+    if text := cron.problem(window.schedule):
+        return "schedule", f"can't be read as a cron schedule: {text} in {window.schedule!r}"
     return None
 
 
@@ -54,5 +51,4 @@ def _is_open(window: MaintenanceWindow, now: datetime) -> bool:
 
 def _begins(window: MaintenanceWindow, after: datetime) -> Iterator[datetime]:
     """Begins later than `after`, in UTC."""
-    local = after.astimezone(ZoneInfo(window.time_zone))
-    return (moment.astimezone(UTC) for moment in CronSim(window.schedule, local))
+    return cron.times(window.schedule, after.astimezone(ZoneInfo(window.time_zone)))

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from pydantic import ValidationError
 
+from swarm_operator.api import cron
 from swarm_operator.api.backup import BackupRecord, BackupRun, BackupSpec, BackupStatus
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
@@ -223,10 +223,9 @@ def upcoming(wanted: BackupSpec, known: BackupStatus, now: datetime) -> datetime
     if wanted.schedule is None:
         return None
     try:
-        moment = next(CronSim(wanted.schedule, since.astimezone(ZoneInfo(wanted.time_zone))), None)
-    except (CronSimError, KeyError, ValueError, OSError):
+        return next(cron.times(wanted.schedule, since.astimezone(ZoneInfo(wanted.time_zone))), None)
+    except (KeyError, ValueError, OSError):
         return None  # `validate_cluster` says so
-    return moment.astimezone(UTC) if moment is not None else None
 
 
 def _due(wanted: BackupSpec, known: BackupStatus, now: datetime) -> bool:

@@ -1,14 +1,12 @@
-"""When a job's next run is due, and which runs are skipped. Pure; the cron arithmetic, with its rules for the hours that a change of the clock adds and leaves out, is the
-library's (`cronsim`, which follows Debian's cron)."""
+"""When a job's next run is due, and which runs are skipped. Pure; the cron arithmetic is `api.cron`'s."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
-
+from swarm_operator.api import cron
 from swarm_operator.api.schedule import JobSchedule, ScheduleStatus
 from swarm_operator.engine.clock import rfc3339
 
@@ -44,14 +42,13 @@ def consult(schedule: JobSchedule, before: ScheduleStatus | None, last_run: str,
     known = [status.since, last_run or status.last_schedule_time, status.last_skipped_time]
     base = max(datetime.fromisoformat(moment) for moment in known if moment)
     local = now.astimezone(ZoneInfo(schedule.time_zone))
-    upcoming, latest = next(CronSim(schedule.cron, local), None), next(CronSim(schedule.cron, local + timedelta(seconds=1), reverse=True), None)
+    upcoming, latest = next(cron.times(schedule.cron, local), None), next(cron.times(schedule.cron, local + timedelta(seconds=1), reverse=True), None)
     held = schedule.suspend or stopped
-    ahead = None if held or upcoming is None else rfc3339(upcoming.astimezone(UTC))
+    ahead = None if held or upcoming is None else rfc3339(upcoming)
     status = status.model_copy(update={"last_schedule_time": last_run or status.last_schedule_time, "next_schedule_time": ahead})
     if latest is None or latest <= base:
         return Look(None, "", status)
-    tick = latest.astimezone(UTC)
-    late = (now - tick).total_seconds()
+    late = (now - latest).total_seconds()
     skipped = ""
     if held:
         skipped = "suspended" if schedule.suspend else "paused"
@@ -60,5 +57,5 @@ def consult(schedule: JobSchedule, before: ScheduleStatus | None, last_run: str,
     elif busy and schedule.concurrency_policy == "Forbid":
         skipped = "the run before it goes on"
     if skipped:
-        return Look(None, f"run of {rfc3339(tick)} skipped: {skipped}", status.model_copy(update={"last_skipped_time": rfc3339(tick)}))
-    return Look(tick, "", status)
+        return Look(None, f"run of {rfc3339(latest)} skipped: {skipped}", status.model_copy(update={"last_skipped_time": rfc3339(latest)}))
+    return Look(latest, "", status)
