@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
+import docker.errors
 import pytest
+import requests.exceptions
 
-from harness.cloud import CloudView, DockerView
+from harness.cloud import CloudView
 from harness.kube import Kubectl, condition, eventually
 from harness.operator import Operator
+from harness.watch import Watch
 from integration.conftest import cluster_manifest, docker_view, service_manifest
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 NAME = "roll"
 WORKERS = 4
 FLOOR = 3
-"""Tasks of four that run at any moment: those of one node move at a time."""
-
-
-class Watch:
-    """Looks at the service and at the project all the time."""
-
-    def __init__(self, view: DockerView, cloud: CloudView, uid: str) -> None:
-        self.running: list[int] = []
-        self.servers: list[int] = []
-        self._view, self._cloud, self._uid = view, cloud, uid
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watch of the rollout")
-
-    def _look(self) -> None:
-        while not self._over.wait(0.25):
-            self.running.append(self._view.running("web"))
-            if len(self.running) % 8 == 0:
-                self.servers.append(len(self._cloud.servers(self._uid)))
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+"""Tasks of four that the service asks to have running at any moment."""
 
 
 @pytest.fixture
@@ -66,7 +43,9 @@ def second_image(cloud: CloudView) -> Iterator[str]:
 def test_the_image_of_a_pool_changes_under_a_running_service(kubectl: Kubectl, operator: Operator, cloud: CloudView, second_image: str) -> None:
     kubectl.apply(cluster_manifest(NAME, workers=WORKERS, drainTimeoutSeconds=60))
     kubectl.wait("swarmcluster", NAME, timeout=420)
-    kubectl.apply(service_manifest("web", NAME, replicas=WORKERS, placement={"constraints": ["node.role == worker"], "maxReplicas": 2}))
+    service = service_manifest("web", NAME, replicas=WORKERS, placement={"constraints": ["node.role == worker"], "maxReplicas": 2})
+    service["spec"]["labels"] = {"swarmops.io/min-running": str(FLOOR)}
+    kubectl.apply(service)
     kubectl.wait("swarmservice", "web", timeout=120)
     cluster = kubectl.get("swarmcluster", NAME)
     uid, before = str(cluster["metadata"]["uid"]), {n["name"]: n for n in cluster["status"]["nodes"]}
@@ -79,7 +58,11 @@ def test_the_image_of_a_pool_changes_under_a_running_service(kubectl: Kubectl, o
         done = len(workers) == WORKERS and all(n["phase"] == "Ready" and n["name"].endswith("-2") for n in workers)
         return status if done and not status.get("rollout", {}).get("outdated") else None
 
-    with Watch(view, cloud, uid) as watch:
+    # The only manager is not touched, so it answers; on a loaded machine perhaps not at once.
+    away = (docker.errors.DockerException, requests.exceptions.RequestException)
+    tasks = Watch(lambda: view.running("web"), tolerated=away, fewest=100)
+    servers = Watch(lambda: len(cloud.servers(uid)), every=2.0, fewest=15)
+    with tasks, servers:
         kubectl.patch("swarmcluster", NAME, {"spec": {"workerPools": [{"name": "workers", "replicas": WORKERS, "machine": {"image": {"id": second_image}}}]}})
         eventually(lambda: "image" in condition(kubectl.get("swarmcluster", NAME), "MembersUpToDate")["message"], within=30, every=0.2, what="it says why")
         status = eventually(rolled, within=480, every=1, what="all workers are of the new image")
@@ -88,8 +71,10 @@ def test_the_image_of_a_pool_changes_under_a_running_service(kubectl: Kubectl, o
     running = view.running("web")
     view.close()
 
-    assert min(watch.running) >= FLOOR and running == WORKERS
-    assert max(watch.servers) <= 1 + WORKERS + 2, "one beyond what is declared, and one that goes"
+    print(f"{len(tasks.seen)} looks at the tasks, {len(tasks.errors)} without an answer, {len(servers.seen)} at the servers")
+    assert min(tasks.seen) >= FLOOR and running == WORKERS
+    assert len(tasks.errors) * 20 <= tasks.number, tasks.errors
+    assert max(servers.seen) <= 1 + WORKERS + 2, "one beyond what is declared, and one that goes"
     workers = [n for n in status["nodes"] if n["role"] == "Worker"]
     images = {s.id: s.image["id"] for s in cloud.servers(uid)}
     assert {images[n["serverID"]] for n in workers} == {second_image}
