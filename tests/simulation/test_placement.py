@@ -123,6 +123,27 @@ def test_servers_are_spread_over_zones() -> None:
     assert zones(world, "web") == ["a", "a", "b", "b"], "the successor is where its predecessor was missed"
 
 
+def test_a_full_subnet_is_no_reason_for_another_zone_or_flavor() -> None:
+    world = World({"workerPools": pool(1), "machine": machine(availabilityZones=["a"], fallbackZones=["c"])})
+    drive(world, lambda: world.ready)
+    world.edit(workerPools=pool(2))
+    world.cloud.subnet_full = True
+    controller = world.controller()
+    drive(world, lambda: world.condition("MembersUpToDate") == ("False", "AddressesExhausted"), controller)
+    refused = next(n for n in world.status.nodes if n.name == "demo-web-1")
+    assert refused.phase == "Failed" and refused.message.startswith("AddressesExhausted: ")
+    assert "No more IP addresses" in world.message("MembersUpToDate")
+    asked = world.faults.calls.count("cloud.create_port")
+    for _ in range(6):
+        controller.reconcile(next(iter(world.objects.resources)))
+        world.clock.advance(4)
+    assert world.faults.calls.count("cloud.create_port") <= asked + 1, "it is left alone for a while"
+    world.cloud.subnet_full = False
+    drive(world, lambda: world.ready and len(world.servers) == 3, controller)
+    assert "c" not in zones(world, "web")
+    assert not any(n.zones_tried for n in world.status.nodes)
+
+
 def test_a_full_zone_is_passed_over_and_fallback_zones_come_last() -> None:
     world = World({"workerPools": pool(1), "machine": machine(availabilityZones=["a", "b"], fallbackZones=["c"])})
     controller = world.controller()

@@ -109,6 +109,7 @@ class SimCloud(SimImages):
     """Descriptions by id."""
     has_trunks: bool = True
     port_limit: int | None = None
+    subnet_full: bool = False
     keypairs: dict[str, KeyPair] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     """All of them carry the cluster's UID."""
@@ -532,6 +533,9 @@ class SimCloud(SimImages):
         addresses = tuple(address or f"10.30.0.{next(self._addresses)}" for _, address in wanted)
         if any(set(addresses) & set(p.fixed_ips) for p in self.ports.values() if p.network_id == request.network_id):
             raise ExternalError(ErrorKind.CONFLICT, "openstack", f"IP address already allocated: {addresses}")
+        if self.subnet_full:
+            message = "No more IP addresses available on network x."
+            raise ExternalError(ErrorKind.NO_CAPACITY, "openstack", message, reason=Reason.ADDRESSES_EXHAUSTED)
         if self.port_limit is not None and len(self.ports) >= self.port_limit:
             raise ExternalError(ErrorKind.QUOTA, "openstack", "quota exceeded for resources: ['port']")
         made = self._id("port")

@@ -45,6 +45,10 @@ class Reason(StrEnum):
     RATE_LIMITED = "RateLimited", "The cloud asked to slow down; retried after the time it named."
     QUOTA_EXCEEDED = "QuotaExceeded", "A quota of the project is used up; raise it or free resources. Retried slowly."
     NO_CAPACITY = "NoCapacity", "The cloud found no host for a server (No valid host). Retried slowly."
+    ADDRESSES_EXHAUSTED = (
+        "AddressesExhausted",
+        "A subnet has no free address for a port, or an external network none for a floating IP. Free some, or add a subnet or allocation pool. No other zone or flavor is tried. Retried slowly.",
+    )
     REFERENCE_NOT_FOUND = "ReferenceNotFound", "A flavor, image, network or other object named in the spec does not exist in the cloud."
     REFERENCE_AMBIGUOUS = "ReferenceAmbiguous", "A name or filter in the spec matches more than one object; use an id."
     ADDRESS_IN_USE = (

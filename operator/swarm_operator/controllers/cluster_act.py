@@ -186,7 +186,7 @@ def perform_all(action: Action, steps: Sequence[Step], perform: Performer) -> No
             log.warning("%s: %s (%s) failed: %s", action.resource.key, type(one).__name__, one.lane, error.message)
             failed.add(one.lane)
             action.failures.append(StepFailure(one, error))
-            if isinstance(one, CreateServer) or (isinstance(one, CreatePort) and error.kind is ErrorKind.QUOTA):
+            if isinstance(one, CreateServer) or (isinstance(one, CreatePort) and error.kind in (ErrorKind.QUOTA, ErrorKind.NO_CAPACITY)):
                 _note_refusal(action, one, error)
         if action.released:
             return

@@ -29,6 +29,7 @@ DELAYS: Final[Mapping[Reason, Delay]] = {
     # What needs room in the project or in the cloud.
     Reason.QUOTA_EXCEEDED: Delay(30.0, 300.0),
     Reason.NO_CAPACITY: Delay(30.0, 300.0),
+    Reason.ADDRESSES_EXHAUSTED: Delay(30.0, 300.0),
     # What needs a person.
     Reason.AUTHENTICATION_FAILED: Delay(30.0, 300.0),
     Reason.FORBIDDEN: Delay(30.0, 300.0),

@@ -26,7 +26,7 @@ class ErrorKind(Enum):
     QUOTA = "quota"
     """Quota exceeded, whatever the status code (403, 409 or 413)."""
     NO_CAPACITY = "no-capacity"
-    """No valid host."""
+    """No valid host; or no address left in a subnet, with the reason AddressesExhausted."""
     AMBIGUOUS = "ambiguous"
     """A write was sent and the answer lost: it may have happened. List by ownership before doing it again."""
     UNREACHABLE = "unreachable"

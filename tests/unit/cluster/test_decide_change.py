@@ -210,6 +210,7 @@ def test_deletion_waits_for_what_it_does_not_know() -> None:
 
 def test_faults_and_back_off() -> None:
     assert fault_reason("No valid host was found.") is Reason.NO_CAPACITY
+    assert fault_reason("No more IP addresses available on network 1.") is Reason.ADDRESSES_EXHAUSTED
     assert fault_reason("Quota exceeded for cores") is Reason.QUOTA_EXCEEDED
     assert fault_reason(None) is Reason.SERVER_FAILED
     assert [rebuild_delay(n, "x") for n in (1, 2, 3, 9)] == [10, 20, 40, 300]

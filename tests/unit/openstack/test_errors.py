@@ -71,6 +71,21 @@ def test_neutron(fake: Any, cloud: OpenStackCloud, body: Any, status: int, kind:
     error = failure(lambda: cloud.create_network("n", "d", None))
     assert error.kind is kind
     assert body["message"] in error.message
+    assert (error.reason is Reason.ADDRESSES_EXHAUSTED) == (kind is ErrorKind.NO_CAPACITY), "a full subnet is no lack of hosts"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (400, "No valid host was found. There are not enough hosts available.", Reason.NO_CAPACITY),
+        (400, "No fixed IP addresses available for network: 1", Reason.ADDRESSES_EXHAUSTED),
+        (500, "No more IP addresses available on network 1.", Reason.ADDRESSES_EXHAUSTED),
+    ],
+)
+def test_a_lack_of_hosts_and_one_of_addresses(fake: Any, cloud: OpenStackCloud, status: int, message: str, reason: Reason) -> None:
+    fake.on("POST", NOVA, Answer(status, {"badRequest": {"code": status, "message": message}}))
+    error = failure(lambda: cloud.create_server(SERVER))
+    assert (error.kind, error.reason) == (ErrorKind.NO_CAPACITY, reason)
 
 
 def test_in_use_is_conflict_and_gone_is_no_error(fake: Any, cloud: OpenStackCloud) -> None:

@@ -20,6 +20,7 @@ from keystoneauth1 import exceptions as ksa
 from openstack import exceptions as sdk
 
 from swarm_operator.api.reasons import Reason
+from swarm_operator.domain.cluster.faults import tells_of_addresses
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 
 SYSTEM: Final = "openstack"
@@ -68,8 +69,8 @@ _QUOTA: Final = re.compile(
     r"quota exceeded|exceeds? (?:the |allowed \S+ )?quota|exceeded.{0,40}quota|over ?quota|over limit|maximum number of .{1,40} exceeded|too many key pairs",
     re.I | re.S,
 )
-_CAPACITY: Final = re.compile(r"no valid host|no more ip addresses available|unable to find (?:any )?ip address on external network", re.I)
-_CAPACITY_TYPES: Final = frozenset({"IpAddressGenerationFailure", "ExternalIpAddressExhausted"})
+_CAPACITY: Final = re.compile(r"no valid host", re.I)
+_ADDRESSES_TYPES: Final = frozenset({"IpAddressGenerationFailure", "ExternalIpAddressExhausted"})
 
 
 def from_response(response: requests.Response, what: str, effect: Effect) -> ExternalError:
@@ -79,14 +80,21 @@ def from_response(response: requests.Response, what: str, effect: Effect) -> Ext
     retry_after = _retry_after(response)
     kind = _kind(status, text, fault_type, retry_after, effect)
     reason = Reason.CLOUD_FAILING if status >= 500 and kind in (ErrorKind.TRANSIENT, ErrorKind.AMBIGUOUS) else None
+    if kind is ErrorKind.NO_CAPACITY and _no_addresses(text, fault_type):
+        reason = Reason.ADDRESSES_EXHAUSTED
     return external(kind, f"{what}: {text or response.reason or ''} ({status})", retry_after=retry_after, reason=reason)
+
+
+def _no_addresses(text: str, fault_type: str) -> bool:
+    """A subnet that is full: no host, zone or flavor helps."""
+    return fault_type in _ADDRESSES_TYPES or tells_of_addresses(text)
 
 
 def _kind(status: int, text: str, fault_type: str, retry_after: float | None, effect: Effect) -> ErrorKind:
     # By its words and not by the status: Neutron says 409, Nova 403 or 413, Glance 413, oslo.limit 403 and 413.
     if 400 <= status < 500 and status not in (401, 404, 429) and (fault_type in ("OverQuota", "OverLimit") or _QUOTA.search(text)):
         return ErrorKind.QUOTA
-    if fault_type in _CAPACITY_TYPES or _CAPACITY.search(text):
+    if _CAPACITY.search(text) or _no_addresses(text, fault_type):
         return ErrorKind.NO_CAPACITY
     # Nova's and Swift's old rate limit middleware answered 413 with Retry-After.
     if status == 429 or (status == 413 and retry_after is not None):

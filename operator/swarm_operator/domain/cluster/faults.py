@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from swarm_operator.api.cluster_status import MachineStatus
 from swarm_operator.api.reasons import Reason
 
@@ -10,10 +13,23 @@ REFUSED_SECONDS = 30.0
 _CAP_SECONDS = 300.0
 
 
+_NO_ADDRESSES: Final = re.compile(
+    r"no more ip addresses available|no fixed ip addresses available|unable to find (?:any )?ip address on external network", re.I
+)
+"""Neutron's IpAddressGenerationFailure and ExternalIpAddressExhausted, and Nova's NoMoreFixedIps."""
+
+
+def tells_of_addresses(text: str) -> bool:
+    """Whether a subnet has no free address, in the words of Neutron or Nova."""
+    return _NO_ADDRESSES.search(text) is not None
+
+
 def fault_reason(fault: str | None) -> Reason:
     """The class of Nova's fault text, to which the adapter adds the fault's code. "No valid host" is the scheduler's (nova.exception.NoValidHost); quota faults name the word,
     or have the code 413 of Nova's OverQuota and PortLimitExceeded, which may come only after the POST was accepted."""
     text = (fault or "").lower()
+    if tells_of_addresses(text):  # first: as last fault of all hosts it may stand behind "No valid host", or "Exceeded maximum number of retries"
+        return Reason.ADDRESSES_EXHAUSTED
     if "no valid host" in text or "not enough hosts" in text:
         return Reason.NO_CAPACITY
     if "quota" in text or "exceeds" in text or "over limit" in text or text.endswith("(413)"):
@@ -22,7 +38,7 @@ def fault_reason(fault: str | None) -> Reason:
 
 
 def rebuild_delay(incarnation: int, fault: str | None) -> float:
-    """Seconds for which a server in ERROR stays before it is deleted and made again: 10 s (30 s for quota and capacity), doubled with each incarnation, at most 300 s."""
+    """Seconds for which a server in ERROR stays before it is deleted and made again: 10 s (30 s for quota, capacity and addresses), doubled with each incarnation, at most 300 s."""
     base = 10.0 if fault_reason(fault) is Reason.SERVER_FAILED else REFUSED_SECONDS
     return float(min(_CAP_SECONDS, base * 2.0 ** min(incarnation - 1, 10)))
 

@@ -20,7 +20,9 @@ from swarm_operator.domain.cluster.slots import Slot
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 from swarm_operator.domain.cluster.template import Wanted
 
-_OF_THE_CLOUD = frozenset({Reason.QUOTA_EXCEEDED, Reason.NO_CAPACITY, Reason.FORBIDDEN, Reason.RATE_LIMITED, Reason.CLOUD_UNREACHABLE})
+_OF_THE_CLOUD = frozenset(
+    {Reason.QUOTA_EXCEEDED, Reason.NO_CAPACITY, Reason.ADDRESSES_EXHAUSTED, Reason.FORBIDDEN, Reason.RATE_LIMITED, Reason.CLOUD_UNREACHABLE}
+)
 """Failures that say nothing against the new machines: the create is tried again."""
 
 
