@@ -32,6 +32,7 @@ class CloudView:
             "port": network.ports(),
             "floating ip": network.ips(),
             "security group": network.security_groups(),
+            "trunk": network.trunks(),
         }
         for kind, items in listings.items():
             found += [f"{kind} {i.name or i.id}" for i in items if cluster_uid in (i.description or "")]

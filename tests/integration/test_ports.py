@@ -1,4 +1,4 @@
-"""On real Nova and Neutron: floating IPs that outlive the cluster, and a machine with a second port that its successor gets."""
+"""On real Nova and Neutron: floating IPs that outlive the cluster, and a machine with a second port, a trunk's, that its successor gets."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def test_ports_and_addresses_stay_with_the_slot_and_the_users_stay_the_users(
         "securityGroups": [],
         "allowedAddressPairs": [{"ipAddress": VIRTUAL}],
         "tags": ["san"],
+        "trunk": True,
     }
     pool = {
         "name": "store",
@@ -74,6 +75,8 @@ def test_ports_and_addresses_stay_with_the_slot_and_the_users_stay_the_users(
     assert second.fixed_ips[0]["ip_address"] == STORAGE and second.security_group_ids == []
     assert [pair["ip_address"] for pair in second.allowed_address_pairs] == [VIRTUAL]
     assert neutron.get_port(second.id).tags == ["san"]
+    (trunk,) = neutron.trunks(port_id=second.id)
+    assert uid in trunk.description
     assert first["address"] == main.fixed_ips[0]["ip_address"]
     swarm = DockerView(kubectl.get("swarmcluster", name)["status"]["endpoint"], kubectl.secret_data(f"{name}-docker-tls"))
     assert first["address"] in [n["Status"]["Addr"] for n in swarm.nodes()]
@@ -84,6 +87,7 @@ def test_ports_and_addresses_stay_with_the_slot_and_the_users_stay_the_users(
     cloud.connection.compute.delete_server(first["serverID"])
     eventually(lambda: worker()["phase"] == "Ready" and worker().get("serverID") != first["serverID"], within=300, every=1, what="a successor")
     assert {p.id for p in ports().values()} == {main.id, second.id}
+    assert [t.id for t in neutron.trunks(port_id=second.id)] == [trunk.id]
     assert neutron.get_ip(address.id).port_id == main.id
 
     # Nothing of the cluster is left; the addresses are, and are nobody's.

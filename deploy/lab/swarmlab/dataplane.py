@@ -117,6 +117,10 @@ class Namespaces(Plane):
         """The virt driver."""
         return plane.nova_conf()
 
+    def neutron_conf(self) -> ini.Snippet:
+        """The trunk plugin."""
+        return plane.neutron_conf()
+
     def ml2_conf(self) -> ini.Snippet:
         """The mechanism driver."""
         return plane.ml2_conf()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from neutron.services.trunk.drivers import base as trunk_drivers
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
@@ -41,11 +42,21 @@ def wake_agent() -> None:
             LOG.debug("agent not reached: %s", error)
 
 
+class Trunks(trunk_drivers.DriverBase):
+    """Lets Neutron keep trunks on ports that this mechanism driver binds (neutron.services.trunk.drivers.base). Nothing carries their VLANs: trunks are stored, as security groups are."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Always: there is no other mechanism driver."""
+        return True
+
+
 class SwarmLabMechanismDriver(api.MechanismDriver):
     """Binds every port; see the ML2 API in neutron_lib.plugins.ml2.api."""
 
     def initialize(self) -> None:
-        """Subscribe to what the agent must follow."""
+        """Subscribe to what the agent must follow, and to the trunk plugin's question which drivers there are."""
+        self._trunks = Trunks("swarmlab", interfaces=("tap",), segmentation_types=("vlan",), can_trunk_bound_port=True)
         for resource, kinds in _WATCHED.items():
             for kind in kinds:
                 registry.subscribe(self._changed, resource, kind)

@@ -45,6 +45,11 @@ def nova_conf() -> ini.Snippet:
     }
 
 
+def neutron_conf() -> ini.Snippet:
+    """Trunks, of which the mechanism driver can be asked."""
+    return {"DEFAULT": {"service_plugins": "router,trunk"}}
+
+
 def ml2_conf() -> ini.Snippet:
     """The mechanism driver; see entry_points."""
     return {"ml2": {"mechanism_drivers": "swarmlab"}}
