@@ -83,6 +83,45 @@ def test_one_that_is_gone_or_put_to_use_meanwhile_is_forgotten() -> None:
     assert "port-ours" in world.cloud.ports, "it is in use now"
 
 
+def test_a_trunk_whose_port_serves_nothing_goes_before_it() -> None:
+    world = leaked(orphans="Delete")
+    world.cloud.trunks["trunk-ours"] = description(UID, "demo", "trunk")
+    world.cloud.ports["port-ours"] = replace(world.cloud.ports["port-ours"], trunk_id="trunk-ours")
+    controller = world.controller()
+    drive(world, lambda: orphans(world) == sorted([*OURS, "trunk-ours"]), controller)
+    assert next(o for o in world.status.orphans if o.kind == "trunk").name == "of port port-ours"
+    first = next(o.first_seen for o in world.status.orphans if o.kind == "trunk")
+    assert {"trunk-ours"} == set(world.cloud.trunks), "not before the grace is over"
+    drive(world, lambda: "trunk-ours" not in world.cloud.trunks, controller)
+    assert 60 <= (times.age(first, world.clock.now()) or 0) <= 110
+    calls = [c for c in world.faults.calls if c in ("cloud.delete_trunk", "cloud.delete_port")]
+    assert calls == ["cloud.delete_trunk", "cloud.delete_port"], "Neutron was not asked for the port before"
+    drive(world, lambda: orphans(world) == [], controller)
+
+
+def test_a_port_waits_until_the_grace_of_its_trunk_is_over() -> None:
+    world = leaked(orphans="Delete")
+    controller = world.controller()
+    drive(world, lambda: "port-ours" in orphans(world), controller)
+    world.clock.advance(40)
+    world.cloud.trunks["trunk-ours"] = description(UID, "demo", "trunk")
+    world.cloud.ports["port-ours"] = replace(world.cloud.ports["port-ours"], trunk_id="trunk-ours")
+    drive(world, lambda: "trunk-ours" in orphans(world), controller)
+    drive(world, lambda: "port-ours" not in world.cloud.ports, controller)
+    assert not world.cloud.trunks and world.faults.calls.count("cloud.delete_port") == 1
+
+
+def test_somebody_elses_trunk_on_a_port_that_serves_nothing_stays() -> None:
+    world = leaked(orphans="Delete")
+    world.cloud.trunks["theirs"] = ""
+    world.cloud.ports["port-ours"] = replace(world.cloud.ports["port-ours"], trunk_id="theirs")
+    controller = world.controller()
+    drive(world, lambda: "trunk of somebody else" in world.message("OrphansFound"), controller)
+    assert "port-ours" in world.cloud.ports and "theirs" in world.cloud.trunks
+    assert world.condition("Ready")[0] == "True"
+    drive(world, lambda: "volume-ours" not in world.cloud.volumes, controller)
+
+
 def test_lost_status_starts_the_grace_anew() -> None:
     world = leaked(orphans="Delete", orphanGraceSeconds=600)
     controller = world.controller()

@@ -199,7 +199,7 @@ class DeletionStatus(ApiModel):
     )
 
 
-OrphanKind = Literal["server", "port", "floating-ip", "router", "subnet", "network", "security-group", "key-pair", "volume", "image"]
+OrphanKind = Literal["server", "trunk", "port", "floating-ip", "router", "subnet", "network", "security-group", "key-pair", "volume", "image"]
 
 
 class OrphanStatus(ApiModel):

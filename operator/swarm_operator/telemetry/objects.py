@@ -2,7 +2,7 @@
 
 Only the process that leads shows them, so that two replicas do not count each object twice.
 
-Budget: at most 28 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (52 if one had machines in all twenty and orphans of
+Budget: at most 31 series for a SwarmCluster without orphans whose machines are in up to eight combinations of role and phase (54 if one had machines in all twenty and orphans of
 all kinds), 14 for a SwarmService: six beside its eight conditions, eleven for a SwarmStack: two beside its nine conditions, and eight for a SwarmWorkerPool: three beside its five conditions. Of a condition there is one series, whose `status` label is what it is now, and not one for each status it could have; of machines there are
 only the phases in which there are some. A pool with `autoscaling` has one more. Labels are namespace, name, names of pools and closed sets: no ids, no addresses, no messages.
 

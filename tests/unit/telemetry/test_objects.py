@@ -13,7 +13,7 @@ from swarm_operator.telemetry.objects import ObjectCollector, ObjectFigures, Obj
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 CLUSTER_BUDGET = 31
-CLUSTER_LIMIT = 53
+CLUSTER_LIMIT = 54
 SERVICE_BUDGET = 15
 
 

@@ -22,7 +22,6 @@ from swarm_operator.domain.ownership import (
     keypair_name,
     object_name,
 )
-from swarm_operator.ports.compute import Cloud
 
 _GROUP_FACTS: Final = {"members": "security_group_ids", "managers": "manager_security_group_ids"}
 """By role of the group, the field of status.infrastructure."""
@@ -118,7 +117,7 @@ def _remove(action: Action, step: s.Step) -> None:
         case s.RemoveRouterInterface(router_id, evidence):
             cloud.remove_router_interface(router_id, evidence.value)
         case s.DeleteOrphan(orphan, evidence, called):
-            _way(cloud, orphan)(evidence.value)
+            _way(action, orphan)(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{orphan} {evidence.value} {called}: it served nothing")
         case s.DeleteKeyPair(evidence):
             cloud.delete_keypair(evidence.value)
@@ -126,7 +125,7 @@ def _remove(action: Action, step: s.Step) -> None:
             cloud.delete_trunk(evidence.value, action.uid)
             action.objects.event(action.resource, Reason.DELETED, f"trunk {evidence.value}: {because}")
         case s.DeleteInfrastructure(kind, evidence, because):
-            _way(cloud, kind)(evidence.value)
+            _way(action, kind)(evidence.value)
             action.objects.event(action.resource, Reason.DELETED, f"{kind} {evidence.value}: {because}")
         case _:
             raise AssertionError(f"no way to perform {step}")
@@ -138,10 +137,12 @@ def _group(action: Action, role: str) -> str:
     return known_id(next(iter(ids), None), f"security group of the {role}")
 
 
-def _way(cloud: Cloud, kind: OrphanKind | s.InfrastructureKind) -> Callable[[str], None]:
+def _way(action: Action, kind: OrphanKind | s.InfrastructureKind) -> Callable[[str], None]:
     """How an object of a kind is deleted, given its id (a key pair's name)."""
+    cloud = action.cloud
     ways: dict[OrphanKind | s.InfrastructureKind, Callable[[str], None]] = {
         "server": cloud.delete_server,
+        "trunk": lambda identity: cloud.delete_trunk(identity, action.uid),
         "port": cloud.delete_port,
         "floating-ip": cloud.delete_floating_ip,
         "router": cloud.delete_router,

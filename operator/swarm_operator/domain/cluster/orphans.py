@@ -1,7 +1,7 @@
 """Objects in the cloud that carry this cluster's UID and serve no part of it: reported, and with `spec.orphans: Delete` deleted.
 
 Ordinary convergence accounts for what it makes: servers of machines, `port/` and `fip/` of slots, one data volume for each name and slot, one network, subnet, router, security
-group and key pair. What is left here are other volumes, and objects whose description, metadata or name gives a part that does not exist, or one that the spec now takes from elsewhere.
+group and key pair; a trunk goes with its port, and serves nothing where that serves nothing. What is left here are other volumes, and objects whose description, metadata or name gives a part that does not exist, or one that the spec now takes from elsewhere.
 An object is deleted only when status has named it for the grace and a complete fresh listing shows it again: two sightings, and a lost status starts anew.
 """
 
@@ -28,7 +28,7 @@ from swarm_operator.domain.ownership import FLOATING_IP_PART, keypair_name, mach
 
 MOST = 100
 """Orphans that status names; further ones come when these are gone."""
-_ORDER: tuple[OrphanKind, ...] = ("server", "floating-ip", "port", "router", "subnet", "network", "security-group", "volume", "image", "key-pair")
+_ORDER: tuple[OrphanKind, ...] = ("server", "floating-ip", "trunk", "port", "router", "subnet", "network", "security-group", "volume", "image", "key-pair")
 """Of the deletes: what hangs on another goes first."""
 
 
@@ -47,15 +47,15 @@ def find_orphans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation
     looked, seen = _present(spec, status, observation)
     known = {(o.kind, o.id): o for o in status.orphans}
     found = [o for o in status.orphans if o.kind not in looked]
-    busy = _busy_routers(observation)
+    busy, trunks = _busy_routers(observation), _trunks(observation)
     for kind, identity, name in seen:
         found.append(known.get((kind, identity)) or OrphanStatus(kind=kind, id=identity, name=name[:255], first_seen=times.stamp(now)))
-    found = sorted(found, key=lambda o: (o.kind, o.id))[:MOST]
-    steps: list[Step] = []
+    found = sorted(found, key=lambda o: (_ORDER.index(o.kind), o.id))[:MOST]  # so that none is named without what has to go before it
+    steps: list[DeleteOrphan] = []
     waits: list[float] = []
     if spec.orphans == "Delete":
-        for orphan in sorted(found, key=lambda o: _ORDER.index(o.kind)):
-            if orphan.id in busy:
+        for orphan in found:
+            if orphan.id in busy or trunks.get(orphan.id, "") not in ("", *(s.evidence.value for s in steps)):
                 continue
             left = spec.orphan_grace_seconds - (times.age(orphan.first_seen, now) or 0.0)
             if left > 0:
@@ -74,6 +74,12 @@ def _busy_routers(observation: ClusterObservation) -> frozenset[str]:
     """Ids of routers that somebody's subnet hangs on: named, and never deleted."""
     networking = observation.networking
     return frozenset(r.id for r in networking.value.routers if r.subnet_ids) if isinstance(networking, Known) else frozenset()
+
+
+def _trunks(observation: ClusterObservation) -> dict[str, str]:
+    """Trunks by the id of their parent port, which Neutron deletes only after them."""
+    networking = observation.networking
+    return {p.id: p.trunk_id for p in networking.value.ports if p.trunk_id is not None} if isinstance(networking, Known) else {}
 
 
 def _whole(spec: SwarmClusterSpec, status: SwarmClusterStatus, uid: str, networking: OwnedNetworking) -> list[tuple[OrphanKind, str, str]]:
@@ -112,12 +118,14 @@ def _present(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Cl
         looked |= {"floating-ip", "network", "router", "security-group", "subnet"}
         networking = observation.networking.value
         if isinstance(observation.servers, Known):
-            looked.add("port")
+            looked |= {"port", "trunk"}
             used = {s.id for s in observation.servers.value}
             for port in networking.ports:
                 part = part_of(port.description, uid) or ""
                 if slot_of_port(part) is None and port.device_id not in used:
                     seen.append(("port", port.id, part))
+                    if port.trunk_id is not None:
+                        seen.append(("trunk", port.trunk_id, f"of port {port.id}"))
         for address in networking.floating_ips:
             part = part_of(address.description, uid) or ""
             if not part.startswith(FLOATING_IP_PART):
