@@ -103,6 +103,26 @@ def test_nova_error_shows_the_fault_text(kubectl: Kubectl, operator: Operator, c
     remove(kubectl, "bad-build")
 
 
+def test_no_valid_host_is_said_and_survived(kubectl: Kubectl, operator: Operator, cloud: CloudView, lab: Any) -> None:
+    """Nova's own words reach the condition; what failed to build is removed before the next try, and the last try leaves one server."""
+    lab("break", "no-valid-host", "on")
+    try:
+        kubectl.apply(cluster_manifest("no-host", workers=0))
+        uid = str(kubectl.get("swarmcluster", "no-host")["metadata"]["uid"])
+        found = eventually(
+            lambda: next((c for c in kubectl.get("swarmcluster", "no-host").get("status", {}).get("conditions", []) if c["reason"] == "NoCapacity"), None),
+            within=120,
+            what="NoCapacity",
+        )
+        assert found["status"] == "False" and "No valid host" in found["message"]
+        assert len(cloud.servers(uid)) <= 1
+    finally:
+        lab("break", "no-valid-host", "off")
+    kubectl.wait("swarmcluster", "no-host", timeout=400)
+    assert len(cloud.servers(uid)) == 1
+    remove(kubectl, "no-host")
+
+
 def test_an_unreachable_manager_is_said_and_nothing_is_destroyed(kubectl: Kubectl, operator: Operator, cloud: CloudView, lab: Any) -> None:
     kubectl.apply(cluster_manifest("cut-off", workers=1))
     kubectl.wait("swarmcluster", "cut-off", timeout=300)

@@ -1,7 +1,9 @@
-"""What only real Nova and Neutron can show of placement: that a successor boots on its slot's port, with the same fixed address and floating IP."""
+"""What only real Nova and Neutron can show of placement: a successor on its slot's port with the same addresses, groups, zones, and a flavor that no host has room for."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -93,6 +95,39 @@ def test_a_zone_that_is_not_there_is_told_and_put_right_by_an_edit(kubectl: Kube
     uid = str(kubectl.get("swarmcluster", "zones")["metadata"]["uid"])
     assert [n["availabilityZone"] for n in kubectl.get("swarmcluster", "zones")["status"]["nodes"]] == ["nova"]
     kubectl("delete", "swarmcluster", "zones", "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
+
+
+@pytest.fixture
+def huge(lab_env: dict[str, str]) -> Iterator[str]:
+    """The name of a flavor whose disk fits on no host: the scheduler says so, no quota does."""
+    nova = CloudView(lab_env["OS_CLIENT_CONFIG_FILE"], "swarm-admin").connection.compute
+    made = nova.create_flavor(name=f"huge-{uuid.uuid4().hex[:6]}", ram=512, vcpus=1, disk=100_000_000)
+    yield str(made.name)
+    nova.delete_flavor(made)
+
+
+def test_a_flavor_without_room_is_told_and_the_next_one_is_taken(kubectl: Kubectl, operator: Operator, cloud: CloudView, huge: str) -> None:
+    manifest = cluster_manifest("roomy", workers=1)
+    (pool,) = manifest["spec"]["workerPools"]
+    pool["machine"] = {"flavor": {"name": huge}}
+    kubectl.apply(manifest)
+    uid = str(kubectl.get("swarmcluster", "roomy")["metadata"]["uid"])
+    full = eventually(
+        lambda: next((c for c in kubectl.get("swarmcluster", "roomy").get("status", {}).get("conditions", []) if c["reason"] == "NoCapacity"), None),
+        within=200,
+        what="NoCapacity",
+    )
+    assert "No valid host" in full["message"] and full["status"] == "False"
+    small = manifest["spec"]["machine"]["flavor"]
+    pool["machine"]["fallbackFlavors"] = [small]
+    kubectl.apply(manifest)
+    kubectl.wait("swarmcluster", "roomy", timeout=400)
+    nova = cloud.connection.compute
+    (worker,) = [n for n in kubectl.get("swarmcluster", "roomy")["status"]["nodes"] if n["role"] == "Worker"]
+    wanted = nova.find_flavor(small.get("name") or small["id"])
+    assert worker["fallbackFlavorID"] == wanted.id and nova.get_server(worker["serverID"]).flavor.original_name == wanted.name
+    kubectl("delete", "swarmcluster", "roomy", "--timeout=180s", timeout=200)
     assert cloud.leftovers(uid) == []
 
 
