@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from simulator import World
+import pytest
+
+from simulator import World, drive
 from simulator.guests import SimHosts
 from simulator.images import SimDownloads
 from simulator.world import KEY, SimClouds
@@ -93,6 +95,48 @@ def test_the_plan_is_what_is_done_while_machines_fail_and_are_rolled() -> None:
     assert said.index(next(t for t in said if t.startswith("CreateServer demo-web-0-2 "))) < said.index(
         next(t for t in said if t.startswith("DeleteServer demo-web-0"))
     )
+
+
+NEW = {"image": {"name": "trixie"}}
+THREE = {"replicas": 3}
+
+
+def forecast(world: World) -> list[tuple[str, str, str]]:
+    assert world.resource is not None
+    return [(m.name, m.how, m.why) for m in planner(world).cluster(world.resource).plan.changes]
+
+
+@pytest.mark.parametrize("order", [["db", "manager", "web"], []], ids=["as-asked", "by-default"])
+def test_the_forecast_is_the_order_in_which_machines_are_replaced(order: list[str]) -> None:
+    pools = [{"name": "web", "replicas": 2}, {"name": "db", "replicas": 2}]
+    world = World({"managers": THREE, "workerPools": pools, "rollout": {"order": order}})
+    drive(world, lambda: world.ready)
+    assert forecast(world) == []
+    world.edit(machine={**world.resource.spec["machine"], **NEW})  # type: ignore[union-attr]
+    told = forecast(world)
+    assert {(how, why) for _, how, why in told} == {("new server", "image")} and len(told) == 7
+    leader = next(n.hostname for n in world.swarm.nodes.values() if n.leader)
+    assert [name for name, _, _ in told if "manager" in name][-1] == leader
+    drive(world, lambda: world.ready and world.cloud.created_servers == 14, limit=2000)
+    made = [s.request.name for s in world.cloud.servers.values() if s.request.name.endswith("-2")]
+    assert made == [f"{name}-2" for name, _, _ in told]
+    assert forecast(world) == []
+
+
+def test_the_forecast_tells_what_takes_no_new_server_and_what_stays() -> None:
+    world = World({"workerPools": [{"name": "web", "replicas": 1}]})
+    drive(world, lambda: world.ready)
+    world.edit(engine={"insecureRegistries": ["registry:5000"]})
+    assert forecast(world) == [(name, "engine reload", "engine settings") for name in ("demo-web-0", "demo-manager-0")]
+    world.edit(engine={"mtu": 1400}, managers={"machine": NEW})
+    assert forecast(world) == [
+        ("demo-web-0", "engine restart", "engine settings"),
+        ("demo-manager-0", "engine restart", "image, engine settings; it is the only manager"),
+    ]
+    world.edit(engine={}, machine={**world.resource.spec["machine"], **NEW}, rollout={"strategy": "OnDelete"}, managers={})  # type: ignore[union-attr]
+    assert forecast(world) == [(name, "stays", "image; the strategy is OnDelete") for name in ("demo-web-0", "demo-manager-0")]
+    world.edit(rollout={})
+    assert forecast(world) == [("demo-web-0", "new server", "image"), ("demo-manager-0", "stays", "image; it is the only manager")]
 
 
 def test_no_secret_is_in_the_words_of_a_plan() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,6 +24,7 @@ from swarm_operator.cli.context import PLURALS, Context, Json, target, wrong
 from swarm_operator.cli.report import cleaned
 from swarm_operator.cli.view import Style
 from swarm_operator.controllers.planner import ClusterLook
+from swarm_operator.domain.cluster.rollout_report import MachineChange
 from swarm_operator.domain.cluster.steps import Step
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 from swarm_operator.domain.facts import Known
@@ -34,6 +35,8 @@ from swarm_operator.ports.objects import Key, Kind, Resource
 KINDS: Final[dict[str, Kind]] = {"cluster": "SwarmCluster", "service": "SwarmService"}
 PENDING: Final = 3
 """Exit status with --exit-code where there is something to do."""
+_STOPS_TASKS: Final = ("new server", "engine restart")
+"""Changes of a machine for which its node is drained."""
 _NOT_SHOWN: Final = ("machine", "machine_uid", "evidence", "missing")
 """Fields of steps that the step's subject tells, or that only the engine needs."""
 _TAKES_AWAY: Final = re.compile(r"^(Delete|Detach|Remove|ReleaseFloatingIP|Drain|Demote|Repair|Preserve|Prune|Recover|Restart|Restore)")
@@ -67,7 +70,8 @@ class Outlook:
     actions: tuple[Action, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     again_in: float | None = None
-    unseen: tuple[str, ...] = field(default=())
+    unseen: tuple[str, ...] = ()
+    machines: tuple[MachineChange, ...] = ()
 
 
 def plan(context: Context, planner: Planner) -> int:
@@ -95,7 +99,7 @@ def outlook(context: Context, planner: Planner, item: Json, stored: Json | None)
             look = planner.cluster(resource)
             unseen = tuple(dict.fromkeys(f"{error.system}: {error.message}" for error in look.errors))
             actions = tuple(describe(step, name) for step in look.plan.steps)
-            return Outlook(kind, namespace, name, changes, actions, look.plan.verdicts, look.plan.requeue_after, unseen)
+            return Outlook(kind, namespace, name, changes, actions, look.plan.verdicts, look.plan.requeue_after, unseen, look.plan.changes)
         if resource.deleting:
             return Outlook(kind, namespace, name, changes, (Action("Remove", f"service {name}", "the object is being deleted", True),))
         decided = planner.service(resource, _cluster_of(context, item))
@@ -148,6 +152,10 @@ def lines(entry: Outlook, style: Style) -> Iterator[str]:
         yield f"  {number}. {style('red' if action.takes_away else 'green', words(action.step))} {action.what}".rstrip() + because
     if not entry.actions:
         yield f"  {style('dim', 'nothing to do now')}"
+    if entry.machines:
+        yield "  machines that are not as declared, in the order in which they are changed:"
+    for machine in entry.machines:
+        yield f"    {machine.name}  {style('red' if machine.how in _STOPS_TASKS else 'green', machine.how)}  {style('dim', f'({machine.why})')}"
     if entry.again_in is not None and (entry.actions or ready is None or ready.status != "True"):
         then = "then looked" if entry.actions else "looked"
         yield f"  {style('dim', f'{then} at again within {max(1.0, entry.again_in):.0f} s')}"
@@ -164,6 +172,7 @@ def document(entry: Outlook) -> Json:
         "changes": list(entry.changes),
         "steps": [{"step": a.step, "what": a.what, "because": a.because, "takesAway": a.takes_away} for a in entry.actions],
         "conditions": [{"type": v.type.value, "status": v.status, "reason": v.reason.value, "message": v.message} for v in entry.verdicts],
+        "machines": [{"name": m.name, "change": m.how, "because": m.why} for m in entry.machines],
         "lookedAtAgainSeconds": entry.again_in,
         "notSeen": list(entry.unseen),
     }

@@ -20,6 +20,7 @@ from swarm_operator.cli.report import cleaned
 from swarm_operator.controllers.planner import ClusterLook
 from swarm_operator.domain.cloud import Server
 from swarm_operator.domain.cluster.plan import ClusterPlan
+from swarm_operator.domain.cluster.rollout_report import MachineChange
 from swarm_operator.domain.cluster.steps import CreatePort, CreateServer, DeleteServer, EnsureKeyPair
 from swarm_operator.domain.cluster.verdicts import verdict
 from swarm_operator.domain.errors import ErrorKind, ExternalError
@@ -38,9 +39,10 @@ STEPS = (CreateServer(WORKER, "flavor-1", "image-1"), DeleteServer(Known(GONE), 
 class FakePlanner:
     """Gives these plans, and remembers what it was asked for."""
 
-    def __init__(self, *steps: Any, service: ServicePlan | None = None, ready: str = "False") -> None:
+    def __init__(self, *steps: Any, service: ServicePlan | None = None, ready: str = "False", changes: tuple[MachineChange, ...] = ()) -> None:
         verdicts = (verdict(ConditionType.READY, "True" if ready == "True" else "False", Reason.NODES_JOINING, "1 of 2"),)
-        self.look = ClusterLook(ClusterPlan(SwarmClusterStatus(), steps, verdicts, 2.0), (ExternalError(ErrorKind.UNREACHABLE, "ssh", "w-0 does not answer"),))
+        decided = ClusterPlan(SwarmClusterStatus(), steps, verdicts, 2.0, changes=changes)
+        self.look = ClusterLook(decided, (ExternalError(ErrorKind.UNREACHABLE, "ssh", "w-0 does not answer"),))
         self.answer = service
         self.asked: list[Resource] = []
 
@@ -84,6 +86,18 @@ def test_nothing_to_do_is_said_so() -> None:
     status, text = call(FakePlanner(ready="True"), "--exit-code", api=FakeApi(CLUSTER))
     assert status == 0
     assert text.splitlines()[:2] == ["SwarmCluster shop/main  as declared", "  nothing to do now"]
+
+
+def test_machines_that_will_be_changed_are_listed_in_their_order() -> None:
+    changes = (MachineChange("main-workers-0", "new server", "image"), MachineChange("main-manager-0", "stays", "image; it is the only manager"))
+    text = call(FakePlanner(changes=changes), api=FakeApi(CLUSTER))[1]
+    assert text.splitlines()[2:5] == [
+        "  machines that are not as declared, in the order in which they are changed:",
+        "    main-workers-0  new server  (image)",
+        "    main-manager-0  stays  (image; it is the only manager)",
+    ]
+    (document,) = json.loads(call(FakePlanner(changes=changes), "-o", "json", api=FakeApi(CLUSTER))[1])
+    assert document["machines"][0] == {"name": "main-workers-0", "change": "new server", "because": "image"}
 
 
 def test_json_marks_what_takes_something_away() -> None:

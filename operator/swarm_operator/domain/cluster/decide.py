@@ -69,7 +69,7 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     steady = any(v.type is ConditionType.READY and v.status == "True" for v in summed) and not steps
     requeue = OBSERVING_SECONDS if unadopted is not None else _requeue(status, plans, orphans, steps, steady=steady)
     requeue = requeue if scaling.wake_in is None else min(requeue, scaling.wake_in)
-    return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure)
+    return ClusterPlan(facts, steps, summed, None if spec.paused else requeue, failure=failure, changes=plans.rollout.changes)
 
 
 def _facts(

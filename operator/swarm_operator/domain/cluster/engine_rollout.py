@@ -95,7 +95,7 @@ def next_restart(
         return NextRestart()
     if in_transition(view.value.nodes):
         return NextRestart(wait="the role of a manager to change")
-    chosen = min((s.holder for s in due), key=lambda m: (m.member is not None and m.member.leader, m.id.slot))
+    chosen = min((s.holder for s in due), key=lambda m: (m.leads, m.id.slot))
     label = chosen.id.server_name(name)
     if text := _unreached(chosen, observation):
         return NextRestart(wait=text)

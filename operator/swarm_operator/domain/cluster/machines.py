@@ -53,6 +53,11 @@ class Machine:
         return self.node.value if isinstance(self.node, Known) else None
 
     @property
+    def leads(self) -> bool:
+        """Whether its node is the leader of raft."""
+        return self.member is not None and self.member.leader
+
+    @property
     def joined(self) -> bool:
         """Whether the node is in the swarm and ready; a manager must be a reachable manager as well."""
         if self.member is None or self.member.state != "ready":

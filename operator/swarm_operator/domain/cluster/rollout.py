@@ -25,7 +25,7 @@ from swarm_operator.domain.cluster.machines import Machine, MachineTable, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.cluster.rollout_halt import failed_machine, halt_of, spec_hash
-from swarm_operator.domain.cluster.rollout_report import report
+from swarm_operator.domain.cluster.rollout_report import MachineChange, forecast, report
 from swarm_operator.domain.cluster.slots import Slot, is_ready, never_served, ready_for, slots
 from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 from swarm_operator.domain.cluster.template import Wanted
@@ -42,7 +42,7 @@ class Rollout:
     """All sets are machine UIDs. `held`: former holders that stay for now. `succeed`: machines whose successor is to be made beside them. `release`: machines that go before
     their successor is made. `given_up`: successors that are not wanted any more. `frozen`: failed machines that are left as they are while the rollout is halted.
     `why`: in what a machine is not as declared. `reload`: machines whose engines read their settings again. `engines_out`: those whose node is drained, and engine restarted then.
-    `spec_hash`: what a halt would be about. `wake_in`: seconds until it is worth another look. `working`: something is on its way."""
+    `spec_hash`: what a halt would be about. `changes`: what is still to be done to which machine, in order. `wake_in`: seconds until it is worth another look. `working`: something is on its way."""
 
     held: frozenset[str] = frozenset()
     succeed: frozenset[str] = frozenset()
@@ -56,6 +56,7 @@ class Rollout:
     reload: tuple[Machine, ...] = ()
     engines_out: tuple[Machine, ...] = ()
     spec_hash: str | None = None
+    changes: tuple[MachineChange, ...] = ()
 
 
 @dataclass
@@ -124,6 +125,7 @@ def plan_rollout(
         tuple(course.reload),
         tuple(course.engines_out),
         about,
+        forecast(spec, observation.name, [groups[key] for key in _ordered(spec, groups)], standing),
     )
 
 
@@ -317,13 +319,9 @@ def _next_manager(
             f"manager {unsettled[0].holder.id.server_name(observation.name)}, which is not ready" if unsettled else "the role of a manager to change"
         )
         return
-    chosen = min((s.holder for s in outdated), key=lambda m: (_leads(m), m.id.slot))
+    chosen = min((s.holder for s in outdated), key=lambda m: (m.leads, m.id.slot))
     name = chosen.id.server_name(observation.name)
     if refused := budget.refusal(chosen, Actor.ROLLOUT, name):
         course.waits.append(f"{name} may not leave: {refused}")
         return
     course.release.add(chosen.uid)
-
-
-def _leads(machine: Machine) -> bool:
-    return machine.member is not None and machine.member.leader

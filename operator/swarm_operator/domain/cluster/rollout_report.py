@@ -1,8 +1,10 @@
-"""What status says of a rollout."""
+"""What status says of a rollout, and what it will do to which machine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
@@ -15,6 +17,38 @@ from swarm_operator.domain.cluster.standing import NOT_KNOWN, Standing
 
 _HELD = "the only manager, which holds the swarm and stays; with three managers, or with rollout.loneManager: Replace, it would be replaced"
 _HELD_BOUND = "the only manager, which holds the swarm and stays: its data volumes or fixed addresses can't be in two places"
+
+How = Literal["new server", "engine restart", "engine reload", "stays"]
+
+
+@dataclass(frozen=True)
+class MachineChange:
+    """A machine that is not as declared. `how`: what brings it there, or that it is left as it is; `why`: in what it differs, by the names of the manifest, or what keeps it."""
+
+    name: str
+    how: How
+    why: str
+
+
+def forecast(spec: SwarmClusterSpec, cluster: str, groups: Sequence[Sequence[Slot]], standing: Mapping[str, Standing]) -> tuple[MachineChange, ...]:
+    """The machines that the rollout will change, in the order in which it takes them as things are now. `groups`: the slots of each pool, in the order of the pools."""
+    reloads: list[MachineChange] = []
+    others: list[MachineChange] = []
+    for found in groups:
+        for slot in sorted(found, key=lambda s: (s.holder.id.role == "Manager" and s.holder.leads, s.holder.id.slot)):
+            st, name = standing.get(slot.holder.uid, NOT_KNOWN), slot.holder.id.server_name(cluster)
+            if slot.former or not (st.outdated or st.engine_why):
+                continue
+            why = ", ".join((*st.why, *(["engine settings"] if st.engine_why else [])))
+            if st.engine_why == "reload" and not st.outdated:
+                reloads.append(MachineChange(name, "engine reload", why))
+            elif spec.rollout.strategy == "OnDelete":
+                others.append(MachineChange(name, "stays", f"{why}; the strategy is OnDelete"))
+            elif st.outdated and slot.holder.id.role == "Manager" and spec.managers.replicas == 1 and not may_be_replaced(spec):
+                others.append(MachineChange(name, "engine restart" if st.engine_why == "restart" else "stays", f"{why}; it is the only manager"))
+            else:
+                others.append(MachineChange(name, "new server" if st.outdated else "engine restart", why))
+    return (*reloads, *others)
 
 
 def report(
