@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from simulator import World, deaths, drive
 from simulator.world import KEY
@@ -11,13 +14,14 @@ from swarm_operator.domain import times
 from swarm_operator.domain.errors import ErrorKind, ExternalError
 
 THREE: dict[str, Any] = {"managers": {"replicas": 3}, "recovery": {"afterSeconds": 100}}
+FIVE: dict[str, Any] = {**THREE, "managers": {"replicas": 5}}
 
 
-def lost(spec: dict[str, Any]) -> World:
-    """Two of three servers are deleted behind our back; status says that the quorum is lost."""
+def lost(spec: dict[str, Any], slots: Sequence[int] = (1, 2)) -> World:
+    """The servers of most managers are deleted behind our back; status says that the quorum is lost."""
     world = World(spec)
     drive(world, lambda: world.ready and (world.status.autolock is None or world.status.autolock.key_stored))
-    for slot in (1, 2):
+    for slot in slots:
         world.delete_behind_our_back(f"demo-manager-{slot}")
     world.clock.advance(20)
     drive(world, lambda: world.condition("ManagersQuorate") == ("False", "QuorumLost"))
@@ -40,8 +44,8 @@ def approve(world: World, text: str = "yes", **recovery: Any) -> None:
     world.edit(recovery={"afterSeconds": 100, "approve": text, **recovery})
 
 
-def whole(world: World) -> bool:
-    return world.ready and len(world.swarm.raft) == 3 == len(world.swarm.reachable(world)) and len(world.swarm.nodes) == 4
+def whole(world: World, managers: int = 3) -> bool:
+    return world.ready and len(world.swarm.raft) == managers == len(world.swarm.reachable(world)) and len(world.swarm.nodes) == managers + 1
 
 
 def test_nothing_without_an_approval_then_the_swarm_comes_back() -> None:
@@ -142,3 +146,94 @@ def test_crash_at_every_write_of_a_recovery() -> None:
         drive(world, lambda world=world: whole(world), limit=800)
         assert world.swarm.raft_changes.count("force demo-manager-0") == 1, point
         assert world.cloud.created_servers == 6, point
+
+
+def test_of_five_one_is_left() -> None:
+    world = lost(FIVE, (1, 2, 3, 4))
+    approve(world)
+    drive(world, lambda: whole(world, 5), limit=1200)
+    assert world.swarms_are_one() and world.cloud.created_servers == 10 and world.swarm.raft_changes.count("force demo-manager-0") == 1
+
+
+def test_of_five_two_are_left_and_the_second_comes_back_by_itself() -> None:
+    """Its engine does, and its row is that of a ready manager meanwhile: the quorum is not lost for that, and neither is its server."""
+    world = lost(FIVE, (1, 2, 3))
+    second = world.guests[world.server("demo-manager-4").id]
+    node = second.node_id
+    approve(world)
+    drive(world, lambda: bool(forced(world)) and world.condition("ManagersQuorate")[0] == "True")
+    seen = []
+
+    def is_whole() -> bool:
+        seen.append((world.condition("ManagersQuorate"), world.swarm.nodes[node].state, node in world.swarm.raft))
+        return whole(world, 5)
+
+    drive(world, is_whole, limit=1200)
+    assert (("True", "Quorum"), "ready", False) in seen and (("False", "QuorumLost"), "ready", False) not in seen
+    assert second.node_id == node and "rejoin demo-manager-4" in world.swarm.raft_changes
+    assert world.swarms_are_one() and world.cloud.created_servers == 9
+
+
+def test_of_seven_three_are_left() -> None:
+    world = lost({**THREE, "managers": {"replicas": 7}}, (0, 2, 4, 5))
+    approve(world)
+    drive(world, lambda: whole(world, 7), limit=1600)
+    assert world.swarm.raft_changes.count("force demo-manager-1") == 1 and world.cloud.created_servers == 12
+    assert {"rejoin demo-manager-3", "rejoin demo-manager-6"} <= set(world.swarm.raft_changes)
+
+
+def out(spec: dict[str, Any], slots: Sequence[int], survivors: Sequence[int]) -> World:
+    """Survivors whose engines do not come back by themselves."""
+    world = lost(spec, slots)
+    for slot in survivors:
+        world.guests[world.server(f"demo-manager-{slot}").id].stays_out = True
+    approve(world)
+    return world
+
+
+def test_a_survivor_that_stays_outside_is_joined_anew() -> None:
+    world = out(FIVE, (1, 2, 3), (4,))
+    second = world.guests[world.server("demo-manager-4").id]
+    node = second.node_id
+    drive(world, lambda: whole(world, 5), limit=1200)
+    assert node not in world.swarm.nodes and second.node_id in world.swarm.raft and second.died is None
+    assert "rejoin demo-manager-4" not in world.swarm.raft_changes and world.swarm.raft_changes.count("join demo-manager-4") == 2
+    assert world.swarms_are_one() and world.cloud.created_servers == 9
+
+
+def test_survivors_that_stay_outside_are_joined_one_at_a_time() -> None:
+    world = out({**THREE, "managers": {"replicas": 7}}, (1, 2, 3, 4), (5, 6))
+    drive(world, lambda: whole(world, 7), limit=1600)
+    assert all(world.swarm.raft_changes.count(f"join demo-manager-{slot}") == 2 for slot in (5, 6)) and world.cloud.created_servers == 12
+
+
+def test_a_survivor_that_dies_meanwhile_is_replaced() -> None:
+    world = out(FIVE, (1, 2, 3), (4,))
+    drive(world, lambda: bool(forced(world)))
+    world.kill(world.server("demo-manager-4").id, hopeless=True)
+    drive(world, lambda: whole(world, 5), limit=1600)
+    assert "demo-manager-4" not in world.servers and world.cloud.created_servers == 10
+
+
+@pytest.mark.parametrize("stays_out", [False, True])
+def test_crash_at_every_moment_until_the_second_survivor_is_a_member_again(stays_out: bool) -> None:
+    """Of the one that stays outside only the end, when it is joined anew: until then it is as with the other."""
+    start = out(FIVE, (1, 2, 3), (4,) if stays_out else ())
+    if stays_out:
+        drive(start, lambda: bool(forced(start)))
+        forced_at = start.clock.monotonic()
+        drive(start, lambda: start.clock.monotonic() - forced_at > 135)
+        assert start.guests[start.server("demo-manager-4").id].node_id in start.swarm.nodes
+
+    def is_back(world: World) -> bool:
+        return bool(forced(world)) and world.guests[world.server("demo-manager-4").id].node_id in world.swarm.reachable(world)
+
+    found = deaths(start, lambda world: drive(world, lambda: is_back(world)))
+    assert len(found) >= 6
+    for point, world in found:
+        idle(world, 3)
+        if not forced(world):
+            approve(world, "once more")
+        drive(world, lambda world=world: is_back(world) and world.condition("ManagersQuorate")[0] == "True")
+        assert world.swarm.raft_changes.count("force demo-manager-0") == 1, point
+        assert world.cloud.created_servers <= 9 and "demo-manager-4" in world.servers, point

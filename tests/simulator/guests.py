@@ -37,6 +37,8 @@ NEWS = 10.0
 """Seconds from a change of the members of raft until workers know of it."""
 RENEWAL = 3.0
 """Seconds that nodes take to get certificates of a new root."""
+CAST_OUT = (7.0, 20.0, 44.0)
+"""Seconds from `--force-new-cluster` on one manager until another one that lives stops its manager, speaks to the new leader as an agent, and is a member of raft again; as seen on 20.10."""
 TASK_SECONDS = 2.0
 """From a task being put on a node to its running."""
 
@@ -62,6 +64,8 @@ class Guest:
     fstab: dict[str, str] = field(default_factory=dict)
     """Volume ids by mount point."""
     flushed: bool = False
+    stays_out: bool = False
+    """Once it has been cast out of raft, it does not come back by itself."""
     images: set[str] = field(default_factory=set)
     """Docker images."""
     kek: tuple[str, int] = ("", 0)
@@ -199,7 +203,12 @@ class SimSwarm:
             self._leader = found[0] if found else ""
         return self._leader or None
 
+    def cast_out_for(self, node_id: str, now: float) -> float | None:
+        """Seconds since `--force-new-cluster` on another manager has removed this one from raft; None where that is not so."""
+        return now - self.cast_out[node_id][1] if node_id in self.cast_out else None
+
     _leader: str = ""
+    cast_out: dict[str, tuple[Guest, float]] = field(default_factory=dict)
     promoted: dict[str, tuple[Guest, float]] = field(default_factory=dict)
     """Nodes whose promotion is under way, and until when: they have no reachability yet."""
 
@@ -308,7 +317,8 @@ class SimHost:
         if guest.locked:
             return EngineInfo("20.10.24", "locked", error="Swarm is encrypted and needs to be unlocked before it can be used.", labels=guest.labels())
         state = "active" if guest.swarm is not None else "inactive"
-        manager = guest.swarm is not None and guest.node_id in guest.swarm.raft
+        out_for = guest.swarm.cast_out_for(guest.node_id, self._world.clock.monotonic()) if guest.swarm is not None else None
+        manager = guest.swarm is not None and (guest.node_id in guest.swarm.raft or (out_for is not None and out_for < CAST_OUT[0]))
         known = guest.swarm.known_managers(self._world.clock.monotonic()) if guest.swarm else frozenset()
         peers = tuple(f"{address}:2377" for address in sorted(known))
         return EngineInfo("20.10.24", state, guest.node_id, guest.swarm.id if guest.swarm else "", manager, labels=guest.labels(), remote_managers=peers)
@@ -399,10 +409,15 @@ class SimHost:
         self._world.join(self._guest, list(remote_addrs), token, drained=drained)
 
     def _force_new_cluster(self) -> str:
-        """The others' rows go on saying that they are managers; raft has this one only."""
-        swarm, node_id = self._guest.swarm, self._guest.node_id
+        """Raft has this one only; the others' rows go on saying that they are managers, without a status as such (swarmkit: manager/state/raft/storage.go, `loadAndStart`, appends the
+        removal of all others to the log; manager/controlapi/node.go, `ListNodes`, gives a ManagerStatus to members), and their state is unknown until they report or have not for
+        long (manager/dispatcher/dispatcher.go, `markNodesUnknown`). One that lives asks for votes and is told that it was removed (manager/state/raft/raft.go,
+        `ProcessRaftMessage`); it stops its manager and clears its raft state (node/node.go, `runManager`). Its agent then turns to the new leader: the row is ready. After twice
+        16 s without another role it starts its manager again and joins raft under the same node id (`superviseManager`, raft.go `Join`)."""
+        swarm, node_id, now = self._guest.swarm, self._guest.node_id, self._world.clock.monotonic()
         assert swarm is not None and node_id in swarm.raft and not self._guest.locked
         assert not swarm.quorate(self._world), "a swarm with a majority was made anew"
+        swarm.cast_out = {i: (g, now) for i, g in swarm.raft.items() if i != node_id}
         swarm.raft = {node_id: self._guest}
         swarm.raft_changes.append(f"force {self._guest.server.request.name}")
         return node_id
@@ -522,6 +537,8 @@ class SimSwarmClient:
         # swarmkit, manager/controlapi/node.go: a member of raft can't be removed before it was demoted.
         assert node_id not in swarm.raft, "removal of a manager that was not demoted"
         swarm.nodes.pop(node_id, None)
+        # Its certificate is refused from now on (BlacklistedCertificates), so one that was cast out does not come back.
+        swarm.cast_out.pop(node_id, None)
 
     def join_token(self, role: str) -> str:
         return self._swarm().token(role)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from simulator.cloud import SimCloud, SimServer, port_id
 from simulator.faults import Faults, Port
-from simulator.guests import DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
+from simulator.guests import CAST_OUT, DOWN_AFTER, Guest, SimHosts, SimSwarm, SimSwarmClient, wants_metadata_join
 from simulator.images import SimDownloads
 from simulator.objects import SimObjects
 from swarm_operator.api.cluster_status import SwarmClusterStatus
@@ -226,6 +226,12 @@ class World:
             if self.clock.monotonic() >= at and self.alive(promoted) and promoted.engine_up:
                 swarm.raft[node_id] = promoted
                 del swarm.promoted[node_id]
+        for node_id, (survivor, at) in list(swarm.cast_out.items()):
+            back = self.clock.monotonic() - at >= CAST_OUT[2] and self.alive(survivor) and survivor.engine_up and not survivor.stays_out
+            if back and survivor.swarm is swarm and survivor.node_id == node_id:
+                swarm.raft[node_id] = survivor
+                swarm.raft_changes.append(f"rejoin {survivor.server.request.name}")
+                del swarm.cast_out[node_id]
         by_node = {g.node_id: g for g in self.guests.values() if g.swarm is swarm}
         leader, reachable = swarm.leader(self), swarm.reachable(self)
         for node in list(swarm.nodes.values()):
@@ -237,7 +243,9 @@ class World:
                 swarm.away_since.pop(node.id, None)
             lost = guest is None or (away and self.clock.monotonic() - swarm.away_since[node.id] >= DOWN_AFTER)
             reach = "" if node.id not in swarm.raft else "reachable" if node.id in reachable else "unreachable"
-            seen = replace(node, state="down" if lost else "ready", leader=node.id == leader, reachability=reach)
+            out_for = swarm.cast_out_for(node.id, self.clock.monotonic())
+            unknown = out_for is not None and out_for < CAST_OUT[1]
+            seen = replace(node, state="unknown" if unknown else "down" if lost else "ready", leader=node.id == leader, reachability=reach)
             if seen != node:
                 swarm.nodes[node.id] = replace(seen, version=node.version + 1)
         swarm.schedule(self.clock.monotonic())

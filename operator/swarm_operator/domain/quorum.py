@@ -22,9 +22,15 @@ def raft_members(nodes: Iterable[Node]) -> list[Node]:
     return [node for node in nodes if (node.role == "manager" and not is_cast_out(node)) or node.reachability]
 
 
+def is_outside_raft(node: Node) -> bool:
+    """Whether the row says manager and raft has no such member: the swarm tells a reachability of every member (swarmkit, manager/controlapi/node.go, `ListNodes`). So is one that
+    is being promoted or joins, and so are all others after `--force-new-cluster`, those that live as well."""
+    return node.role == "manager" and not node.reachability
+
+
 def is_cast_out(node: Node) -> bool:
-    """Whether the row says manager and raft knows no such member: what `--force-new-cluster` leaves of the others. The swarm tells a reachability of every member."""
-    return node.role == "manager" and not node.reachability and node.state != "ready"
+    """Whether raft has no such manager and nothing is heard of it: what `--force-new-cluster` leaves of those that are lost."""
+    return is_outside_raft(node) and node.state != "ready"
 
 
 def in_transition(nodes: Iterable[Node]) -> list[Node]:
@@ -60,8 +66,9 @@ def may_be_disturbed(nodes: Iterable[Node], node: Node) -> bool:
 
 
 def is_quorate(nodes: Iterable[Node]) -> bool:
-    """Whether the managers among `nodes` have a reachable majority and a leader. Unreachable managers still count as members."""
-    managers = [node for node in nodes if node.role == "manager" and not is_cast_out(node)]
+    """Whether the managers among `nodes` have a reachable majority and a leader. Unreachable managers still count as members; those that raft does not know do not yet, or not any
+    more: after a recovery a survivor is ready for a while before it is a member again."""
+    managers = [node for node in nodes if node.role == "manager" and not is_outside_raft(node)]
     reachable = sum(node.reachability == "reachable" for node in managers)
     return bool(managers) and reachable >= majority(len(managers)) and any(node.leader for node in managers)
 

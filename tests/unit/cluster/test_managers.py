@@ -17,7 +17,7 @@ from swarm_operator.domain.cluster.machines import Machine
 from swarm_operator.domain.cluster.observation import ClusterObservation, Guest
 from swarm_operator.domain.facts import Known, Unknown
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED, MachineId
-from swarm_operator.domain.quorum import in_transition, may_be_disturbed, may_join, may_leave, raft_members
+from swarm_operator.domain.quorum import in_transition, is_cast_out, is_outside_raft, is_quorate, may_be_disturbed, may_join, may_leave, raft_members
 from swarm_operator.domain.swarm import EngineInfo, Node
 from unit.cluster.builders import NOW, UID, ago, guest, networking, node, observation, record, server, spec, status, worker
 
@@ -55,6 +55,9 @@ def test_projection() -> None:
     assert may_be_disturbed(three, three[1]) and not may_be_disturbed(one_dead, one_dead[1]) and may_be_disturbed(one_dead, one_dead[2])
     demoted = replace(row(2), role="worker")
     assert raft_members([*three[:2], demoted]) == [*three[:2], demoted] and in_transition([*three[:2], demoted]) == [demoted]
+    outside = row(1, "")
+    assert is_quorate([row(0), outside]) and is_outside_raft(outside) and not is_cast_out(outside) and is_cast_out(replace(outside, state="unknown"))
+    assert in_transition([row(0), outside]) == [outside] and not may_join([row(0), outside]), "it may be a member in a moment"
     assert in_transition([row(0), row(1, "unknown")]) == [row(1, "unknown")] and in_transition(one_dead) == []
 
 

@@ -17,7 +17,7 @@ from swarm_operator.domain.cluster.preload import joins_drained
 from swarm_operator.domain.cluster.steps import ConfigureEngine, InitSwarm, JoinManager, JoinNode, PinHostKeys, RestoreSwarm, Step, UnlockManager
 from swarm_operator.domain.facts import Fact, Known, Unknown
 from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE
-from swarm_operator.domain.quorum import tolerance
+from swarm_operator.domain.quorum import is_outside_raft, tolerance
 from swarm_operator.domain.swarm import SwarmView
 
 MANAGER_PORT = 2377
@@ -79,6 +79,11 @@ def is_promoted(machine: Machine) -> bool:
     return bool(machine.id.origin) and machine.member is not None and machine.member.role != "manager"
 
 
+def awaits_raft(machine: Machine) -> bool:
+    """Whether it is a ready manager by its row and no member of raft: it joins, or a recovery has cast it out while it lives."""
+    return machine.id.role == "Manager" and machine.member is not None and machine.member.state == "ready" and is_outside_raft(machine.member)
+
+
 def is_locked(machine: Machine, observation: ClusterObservation) -> bool:
     """Whether its engine says that it waits for the unlock key."""
     guest = observation.guest(machine.uid)
@@ -87,11 +92,13 @@ def is_locked(machine: Machine, observation: ClusterObservation) -> bool:
 
 def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[SwarmView]) -> tuple[Machine, ...]:
     """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not.
-    One that was rebuilt always joins over ssh. And promoted workers that are no managers yet: their engines are set up, and asked which managers they know."""
+    One that was rebuilt always joins over ssh. Also managers that are ready and no members, for they may have to be joined anew. And promoted workers that are no managers yet: their engines are set up, and asked which managers they know."""
     up = [m for m in machines if is_up(m) and not m.being_deleted]
     if isinstance(swarm, Unknown):
         return tuple(m for m in up if m.id.role == "Manager")
-    return tuple(m for m in up if was_rebuilt(m) or is_promoted(m) or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH")))
+    return tuple(
+        m for m in up if was_rebuilt(m) or is_promoted(m) or awaits_raft(m) or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH"))
+    )
 
 
 def plan_guests(
@@ -132,6 +139,10 @@ def plan_guests(
             steps += pin(machine, observation)
             if machine.uid in hold:
                 messages[machine.uid] = hold[machine.uid]
+                continue
+            if awaits_raft(machine):
+                # Whether it is joined anew is for `managers.change_managers` to say, which removes its row before.
+                messages[machine.uid] = "the engine is to become a member of raft"
                 continue
             if machine.id.role == "Manager":
                 configure, join, messages[machine.uid] = _further_manager(spec, observation, machine, view.value, addresses)

@@ -21,9 +21,12 @@ from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.steps import DemoteManager, DrainNode, JoinManager, RemoveNode, SetNode, Step
 from swarm_operator.domain.facts import Known
 from swarm_operator.domain.ownership import NODE_LABEL_DRAINED, SWARM_STARTED
-from swarm_operator.domain.quorum import in_transition, is_cast_out, is_quorate, may_join, may_leave, raft_members
+from swarm_operator.domain.quorum import in_transition, is_cast_out, is_outside_raft, is_quorate, may_join, may_leave, raft_members
 from swarm_operator.domain.swarm import Node
 
+OUTSIDE_SECONDS = 120.0
+"""How long a ready manager may be no member of raft. One that a recovery has cast out comes back by itself in about 45 s: its engine hears that it was removed, stops its manager, waits
+twice 16 s for another role, and joins raft anew under its old node id (swarmkit, node/node.go, `superviseManager`; seen on 20.10). Its tasks run on meanwhile."""
 SETTLE_SECONDS = 3.0
 """How long every manager must have been reachable before the next change."""
 
@@ -89,9 +92,13 @@ def change_managers(
     workers = [m for m in kept if m.member is not None and m.member.role != "manager" and m.member.state == "ready" and m.uid not in unprepared]
     demoted = [m.member for m in workers if m.member is not None and m.uid not in unheard]
     successors = bool(joins) or any(m.id.origin for m in workers)
-    if not leavers and not joins and not demoted:
+    if not leavers and not joins and not demoted and not any(m.member is not None and is_outside_raft(m.member) for m in kept):
         waits = [m.member.hostname for m in workers if m.member is not None]
         return ManagerChange(waiting=f"{waits[0]} has not heard yet which managers there are" if waits else "")
+    if outside := next((m for m in kept if _stays_outside(m, observation, now)), None):
+        # Its row goes first: swarmkit then refuses its certificate, so that it can't become a member in the moment in which its engine leaves (manager/controlapi/node.go, `RemoveNode`).
+        assert outside.member is not None
+        return ManagerChange((RemoveNode(Known(outside.member), outside.uid, "it is no member of raft and is joined anew"),))
     if changing := in_transition(nodes):
         return ManagerChange(waiting=f"the role of {changing[0].hostname} is changing")
     dead = [n for n in leavers if n.reachability != "reachable"]
@@ -120,6 +127,14 @@ def change_managers(
         return ManagerChange()
     leaver = max(leavers, key=lambda n: (not n.leader, slots.get(n.machine_uid or "", 0), n.id))
     return _leave(spec, observation, nodes, leaver, table, "not wanted any more", now)
+
+
+def _stays_outside(machine: Machine, observation: ClusterObservation, now: datetime) -> bool:
+    """Whether a living manager has had its time to become a member, and can be joined anew: its guest answers, and does not say that it is a manager."""
+    record, node, guest = machine.record, machine.member, observation.guest(machine.uid)
+    if node is None or node.state != "ready" or not is_outside_raft(node) or not isinstance(guest, Known) or guest.value.engine.control_available:
+        return False
+    return record is not None and record.phase == MachinePhase.JOINING and (times.age(record.phase_since, now) or 0.0) >= OUTSIDE_SECONDS
 
 
 def _leave(

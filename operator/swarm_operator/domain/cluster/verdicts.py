@@ -15,7 +15,7 @@ from swarm_operator.domain.cluster.guests import ENGINE_LOCKED
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.remediation import Remediation
 from swarm_operator.domain.facts import Fact, Known, Unknown
-from swarm_operator.domain.quorum import is_cast_out, is_quorate
+from swarm_operator.domain.quorum import is_outside_raft, is_quorate
 
 NEEDS_A_PERSON = frozenset(
     {
@@ -105,7 +105,7 @@ def managers(observation: ClusterObservation, status: SwarmClusterStatus, starte
     if lost is not None:
         return verdict(kind, "False", Reason.QUORUM_LOST, lost)
     if isinstance(observation.swarm, Known):
-        rows = [n for n in observation.swarm.value.nodes if n.role == "manager" and not is_cast_out(n)]
+        rows = [n for n in observation.swarm.value.nodes if n.role == "manager" and not is_outside_raft(n)]
         if is_quorate(rows):
             return verdict(kind, "True", Reason.QUORUM, f"{sum(n.reachability == 'reachable' for n in rows)} of {len(rows)} managers reachable")
         return verdict(kind, "False", Reason.QUORUM_LOST, "no reachable majority of managers with a leader")
