@@ -237,3 +237,19 @@ def test_crash_at_every_moment_until_the_second_survivor_is_a_member_again(stays
         drive(world, lambda world=world: is_back(world) and world.condition("ManagersQuorate")[0] == "True")
         assert world.swarm.raft_changes.count("force demo-manager-0") == 1, point
         assert world.cloud.created_servers <= 9 and "demo-manager-4" in world.servers, point
+
+
+@pytest.mark.parametrize(
+    ("committed", "chosen"),
+    [((40, 41, 41), "demo-manager-3"), ((41, 40, 41), "demo-manager-0"), ((None, None, 7), "demo-manager-4"), ((None, None, None), "demo-manager-0")],
+)
+def test_the_survivor_that_knows_most_is_taken(committed: tuple[int | None, ...], chosen: str) -> None:
+    """Three of seven are left: the highest commit index of their raft logs, the lowest slot among equals. A log that can't be read is no reason to take its manager."""
+    world = lost({**THREE, "managers": {"replicas": 7}}, (1, 2, 5, 6))
+    for slot, index in zip((0, 3, 4), committed, strict=True):
+        world.guests[world.server(f"demo-manager-{slot}").id].raft_committed = index
+    idle(world, 2)
+    assert f"made anew from {chosen}" in world.message("ManagersQuorate")
+    approve(world)
+    drive(world, lambda: bool(forced(world)))
+    assert set(forced(world)) == {f"force {chosen}"}

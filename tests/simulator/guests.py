@@ -14,7 +14,7 @@ import yaml
 from simulator.backups import run_backup
 from simulator.demand import NODE_CPUS, NODE_MEMORY, SimDemand, raw_services, raw_tasks, schedule
 from swarm_operator.api.reasons import Reason
-from swarm_operator.bootstrap import raft_program
+from swarm_operator.bootstrap import raft_log, raft_program
 from swarm_operator.bootstrap.engine import DAEMON_JSON_PATH
 from swarm_operator.bootstrap.guest_files import DROP_IN_PATH, TLS_DIRECTORY
 from swarm_operator.domain.cluster.template import RELOADED
@@ -64,6 +64,8 @@ class Guest:
     fstab: dict[str, str] = field(default_factory=dict)
     """Volume ids by mount point."""
     flushed: bool = False
+    raft_committed: int | None = 40
+    """As its raft log says; None: it can't be read."""
     stays_out: bool = False
     """Once it has been cast out of raft, it does not come back by itself."""
     images: set[str] = field(default_factory=set)
@@ -270,6 +272,9 @@ class SimHost:
                 return CommandResult(0, "", "")
             case ["python3", "-I", "-c", raft_program.SCRIPT, what]:
                 return run_backup(self._world, self._guest, what, stdin)
+            case ["python3", "-I", "-c", raft_log.SCRIPT, "/var/lib/docker/swarm/raft/wal-v3-encrypted"]:
+                index = self._guest.raft_committed
+                return CommandResult(1, "", "no such file") if index is None else CommandResult(0, f"{index}\n", "")
             case ["sync"]:
                 self._guest.flushed = True
                 return CommandResult(0, "", "")

@@ -11,6 +11,7 @@ from typing import TypeVar
 from swarm_operator.api.base import FINALIZER
 from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
+from swarm_operator.bootstrap import raft_log
 from swarm_operator.bootstrap.console import parse_host_keys
 from swarm_operator.bootstrap.tls import needs_renewal
 from swarm_operator.controllers.cluster_facts import (
@@ -35,7 +36,7 @@ from swarm_operator.domain.cluster.engine_rollout import to_reach
 from swarm_operator.domain.cluster.engine_tls import certificates_due
 from swarm_operator.domain.cluster.floating_ips import given_addresses
 from swarm_operator.domain.cluster.floors import ServiceLoad, loads
-from swarm_operator.domain.cluster.guest_volumes import declares_volumes, mounts_to_look_at, settled, to_look_at
+from swarm_operator.domain.cluster.guest_volumes import DATA_ROOT, declares_volumes, mounts_to_look_at, settled, to_look_at
 from swarm_operator.domain.cluster.guests import ENGINE_PORT, ENGINE_SILENT, certified_address, fixed_address, is_up, reachable_address, to_ask
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, Machine, MachineTable, current, pools, tabulate
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation, Guest, MachineReferences, Secrets
@@ -378,7 +379,11 @@ class Gatherer:
         reach = certified_address(self._spec, self._uid, machine, observation.networking)
         addresses = [a for a in (reach, fixed_address(machine)) if a is not None]
         expires = tls_in_force(host, self._contents.tls["ca.pem"], addresses, self._clock.now())
-        return Guest(engine, expires is not None, volumes, expires)
+        committed = None
+        if self._status.swarm_id is not None and isinstance(observation.swarm, Unknown) and engine.control_available:
+            read = host.run(raft_log.argv(self._spec.engine.data_root or DATA_ROOT), sudo=True, timeout=raft_log.SECONDS)
+            committed = raft_log.parse(read.status, read.stdout)
+        return Guest(engine, expires is not None, volumes, expires, committed)
 
 
 def _quietly(call: Callable[[], T]) -> Fact[T]:

@@ -84,6 +84,8 @@ class Guest:
     """Of those that it was asked for."""
     tls_expires: str | None = None
     """When that certificate ends; None where it was not looked at or can't be read."""
+    raft_committed: int | None = None
+    """Of a manager whose swarm has no leader: the index up to which its raft log is committed; None where it was not looked at or can't be read."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A swarm whose majority of managers is gone for good is made anew from one that is left (`docker swarm init --force-new-cluster`), behind gates.
 
 Gates: Nova's complete list has no server for so many managers that the rest is no majority, and this has been so for `afterSeconds`; no manager reaches a leader; one of the rest answers
-over ssh and says that it is a manager; the swarm is not autolocked; and, with mode Manual, a person has approved it by a text that was not used before.
+over ssh and says that it is a manager (of several the one whose raft log is committed furthest, the lowest slot among equals); the swarm is not autolocked; and, with mode Manual, a person has approved it by a text that was not used before.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def plan_recovery(spec: SwarmClusterSpec, status: SwarmClusterStatus, observatio
     if len(members) < 2 or len(gone) <= tolerance(len(members)):
         return idle
     seen = (former or RecoveryStatus()).model_copy(update={"lost_since": former.lost_since if former is not None and former.lost_since else times.stamp(now)})
-    survivor = next((m for m in members if _answers(m, observation)), None)
+    survivor = min((m for m in members if _answers(m, observation)), key=lambda m: (-_committed(m, observation), m.id), default=None)
     address = fixed_address(survivor) if survivor is not None else None
     if survivor is None or address is None:
         return RecoveryPlan(
@@ -62,6 +62,12 @@ def plan_recovery(spec: SwarmClusterSpec, status: SwarmClusterStatus, observatio
     if wait > 0:
         return RecoveryPlan(seen, message=f"the swarm is made anew from {name} in {spec.recovery.after_seconds} s from when it was lost", wake_in=wait)
     return RecoveryPlan(seen, (RecoverSwarm(survivor.id, survivor.uid, address, spec.recovery.approve),), f"the swarm is being made anew from {name}")
+
+
+def _committed(machine: Machine, observation: ClusterObservation) -> int:
+    """How much of the swarm's history it has; -1 where that can't be read, which is less than all that can."""
+    guest = observation.guest(machine.uid)
+    return guest.value.raft_committed if isinstance(guest, Known) and guest.value.raft_committed is not None else -1
 
 
 def _answers(machine: Machine, observation: ClusterObservation) -> bool:
