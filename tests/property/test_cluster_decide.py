@@ -149,6 +149,7 @@ def observations(draw: st.DrawFn) -> ClusterObservation:
         guests={uid: draw(fact(guest)) for uid in uids},
         host_keys={uid: draw(fact(st.just(("ssh-ed25519 AAAA",)))) for uid in uids},
         ports=draw(fact(st.just(()))),
+        services=draw(fact(st.just(()))),
     )
 
 

@@ -106,7 +106,7 @@ def test_without_room_for_a_successor_a_rollout_waits_or_one_worker_goes_first()
     world.edit(rollout={"quotaFallback": "DeleteFirst"})
     pace(world, controller, 300)
     assert world.cloud.created_servers == 3 and service.lowest == 2
-    assert "can't go before its successor yet: service web has 2 tasks running" in world.status.rollout.message
+    assert "room in the quota: demo-web-0 can't be drained yet: service web has 2 tasks running" in world.status.rollout.message
 
     service.labels.clear()
     fewest: list[int] = []

@@ -71,7 +71,7 @@ class Reason(StrEnum):
     NODES_JOINING = "NodesJoining", "Nodes are joining the swarm."
     NODES_DOWN = "NodesDown", "Nodes are down in the swarm."
     NODES_READY = "NodesReady", "All machines are nodes in state ready."
-    NODES_DRAINING = "NodesDraining", "Nodes are being drained before removal."
+    NODES_DRAINING = "NodesDraining", "Nodes are being drained before removal, or wait until services can do without them."
     ROLLING_OUT = "RollingOut", "Machines are changed to what the spec says, a few at a time."
     ROLLOUT_HALTED = (
         "RolloutHalted",

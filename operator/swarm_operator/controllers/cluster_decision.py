@@ -16,12 +16,19 @@ from swarm_operator.engine.clock import Clock
 
 @contextmanager
 def decided(gatherer: Gatherer, spec: SwarmClusterSpec, status: SwarmClusterStatus, clock: Clock) -> Iterator[tuple[Gathered, ClusterPlan]]:
-    """With a fresh look where the decision needs one. The logins to guests are open in the body. Raises only what Kubernetes itself raises."""
+    """With a further or fresh look where the decision needs one. The logins to guests are open in the body. Raises only what Kubernetes itself raises."""
     gathered = gatherer.gather()
     try:
         plan = decide(spec, status, gathered.observation, clock.now())
+        if plan.wants_services:
+            gatherer.look_at_services(gathered)
+            plan = decide(spec, status, gathered.observation, clock.now())
         if plan.wants_fresh:
             gatherer.refresh(gathered)
+            plan = decide(spec, status, gathered.observation, clock.now())
+        if plan.wants_services:
+            # Only the fresh list of servers showed that a node is to be drained.
+            gatherer.look_at_services(gathered)
             plan = decide(spec, status, gathered.observation, clock.now())
         yield gathered, plan
     finally:

@@ -120,6 +120,12 @@ class Gatherer:
             servers = self._read(lambda: cloud.list_servers(self._uid, fresh=True))
             gathered.observation = replace(gathered.observation, servers=servers, servers_fresh=isinstance(servers, Known))
 
+    def look_at_services(self, gathered: Gathered) -> None:
+        """Read what nodes carry."""
+        unseen = Unknown(Reason.MANAGER_UNREACHABLE, "no manager answers")
+        services = self._services(gathered.swarm) if gathered.swarm is not None else unseen
+        gathered.observation = replace(gathered.observation, services=services)
+
     def _read(self, call: Callable[[], T]) -> Fact[T]:
         try:
             return Known(call())

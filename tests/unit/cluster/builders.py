@@ -170,6 +170,7 @@ def observation(of: SwarmClusterSpec, present: list[Server], nodes: list[Node] |
         networking=Known(networking(of, MANAGER)),
         keypair=Known(KeyPair(keypair_name(UID), f"{KEY} comment")),
         images=Known(()),
+        services=Known(()),
         secrets=Known(Secrets(True, KEY, True)),
         server_groups=Known(tuple(server_group(of, pool) for _, pool, _ in pools(of))),
     )

@@ -14,10 +14,11 @@ from swarm_operator.domain.cluster.adoption import adopt_step, assess_adoption
 from swarm_operator.domain.cluster.adoption import pending as pending_adoption
 from swarm_operator.domain.cluster.autoscaling import pool_statuses, scale
 from swarm_operator.domain.cluster.deletion import decide_deletion
+from swarm_operator.domain.cluster.drains import ASK_AGAIN_SECONDS
 from swarm_operator.domain.cluster.images import WAITS
 from swarm_operator.domain.cluster.machines import tabulate
 from swarm_operator.domain.cluster.membership import swarm_started
-from swarm_operator.domain.cluster.observation import ClusterObservation
+from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation
 from swarm_operator.domain.cluster.order import order_steps
 from swarm_operator.domain.cluster.orphans import Orphans, find_orphans
 from swarm_operator.domain.cluster.parts import Plans, make_plans
@@ -50,6 +51,8 @@ def decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clus
     scaling = scale(spec, status, observation, table, now)
     spec = scaling.spec
     plans = make_plans(spec, status, observation, table, now)
+    if plans.blocked and observation.services == NOT_LOOKED_AT:
+        return ClusterPlan(status, wants_services=True)
     orphans = find_orphans(spec, status, plans.observation, now)
     steps = (*order_steps(spec, status, plans, now), *orphans.steps)
     adoption = assess_adoption(spec, status, plans.observation, plans.table, plans.infrastructure.steps, plans.infrastructure.problem, now)
@@ -90,6 +93,7 @@ def _facts(
         now,
         plans.volumes,
         plans.hooks,
+        plans.blocked,
     )
     facts = held_back(facts, status, plans.preloads.pending, now)
     worked = {uid for uid, failure in remediation.failures.items() if failure.budgeted and failure.of_itself}
@@ -143,6 +147,7 @@ def _verdicts(
         plans.volumes.pending,
         plans.authority.waiting or plans.lock.waiting,
         members_verdict(plans.rollout.status),
+        tuple(sorted(plans.blocked.values())),
     )
     return (
         verdicts.credentials(observation.credentials),
@@ -191,18 +196,23 @@ def _requeue(status: SwarmClusterStatus, plans: Plans, orphans: Orphans, steps: 
     else:
         requeue, wakes = SILENT_SECONDS if status.swarm_id is not None else BUSY_SECONDS, []
     wakes += [hooks.wake_in for hooks in plans.hooks.values()]
+    wakes += [ASK_AGAIN_SECONDS] if plans.blocked else []
     wakes += [orphans.wake_in, plans.rollout.wake_in, plans.images.wake_in, plans.recovery.wake_in, plans.restore.wake_in, plans.backup.wake_in]
     return max(JOINING_SECONDS, min([requeue, *(wake for wake in wakes if wake is not None)]))
 
 
 def _busy(plans: Plans, steps: Sequence[Step]) -> bool:
     """Whether something is on its way: a server is built or goes, a guest boots or joins, a node drains, a manager is silent."""
-    if steps or plans.change.waiting or plans.volumes.pending or plans.rollout.working or plans.authority.holds:
+    changing = plans.change.waiting and not plans.change.blocked
+    if steps or changing or plans.volumes.pending or plans.rollout.working or plans.authority.holds:
         return True
     if _lost(plans) is not None:
         return False
     membership, remediation = plans.membership, plans.remediation
     on_its_way = any(not m.joined and m.uid not in remediation.failures for m in membership.keep)
-    held = {uid for uid, hooks in plans.hooks.items() if hooks.waiting}
+    held = {uid for uid, hooks in plans.hooks.items() if hooks.waiting} | plans.blocked.keys()
+    if plans.change.blocked:
+        # Managers leave one after the other.
+        held |= {m.uid for m in membership.remove if m.id.role == "Manager"}
     leaving = any(not m.gone and m.uid not in remediation.preserved and m.uid not in held for m in membership.remove)
     return on_its_way or leaving or any(m.pool not in plans.images.blocked for m in membership.create)

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.domain import times
-from swarm_operator.domain.cluster import floors
+from swarm_operator.domain.cluster import drains
 from swarm_operator.domain.cluster.budget import Actor, Budget
 from swarm_operator.domain.cluster.guests import is_up, pin
 from swarm_operator.domain.cluster.machines import Machine
@@ -81,8 +81,9 @@ def next_restart(
     unhealthy: str | None,
     allowed: int,
     now: datetime,
+    begun: Collection[str] = (),
 ) -> NextRestart:
-    """Of one pool. `due`: as `restarting` has them. `allowed`: how many more may follow (canary)."""
+    """Of one pool. `due`: as `restarting` has them. `allowed`: how many more may follow (canary). `begun`: as in `drains.refusal`."""
     view, name = observation.swarm, observation.name
     assert isinstance(view, Known)
     if unhealthy is not None:
@@ -104,9 +105,8 @@ def next_restart(
         return NextRestart(wait=f"{label}: {text}")
     if alone and budget.counted(Actor.ROLLOUT):
         return NextRestart(wait=f"{budget.counted(Actor.ROLLOUT)[0].name}, which is out")
-    member = chosen.member
-    if member is not None and member.availability != "drain" and (text := floors.refusal(observation.services, member.id, patient=True)):
-        return NextRestart(wait=f"{label} can't be drained yet: {text}")
+    if text := drains.refusal(observation, chosen.member, label, patient=True, begun=begun):
+        return NextRestart(wait=text, wake_in=drains.ASK_AGAIN_SECONDS)
     return NextRestart(chosen)
 
 

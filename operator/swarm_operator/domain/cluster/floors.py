@@ -6,14 +6,14 @@ Swarm drains a node at once: all its tasks are stopped and started elsewhere (sw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from swarm_operator.domain.facts import Fact, Known
 
 FLOOR_LABEL: Final = "swarmops.io/min-running"
-"""Label of a service: how many of its tasks must run. No node is drained by a rollout that would take it below, however long that takes."""
+"""Label of a service: how many of its tasks must run. No node is drained by choice (`drains`) that would take it below, however long that takes."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,18 @@ def loads(services: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, An
     return tuple(sorted(found, key=lambda load: load.name))
 
 
-def refusal(found: Fact[tuple[ServiceLoad, ...]], node_id: str, *, patient: bool) -> str:
-    """Why the node may not be drained now; "" where it may. `patient`: services that have a task there must be complete; else only floors count."""
+def refusal(found: Fact[tuple[ServiceLoad, ...]], node_id: str, *, patient: bool, stopping: Collection[str] = ()) -> str:
+    """Why the node may not be drained now; "" where it may. `patient`: services that have a task there must be complete; else only floors count. `stopping`: ids of the
+    other nodes whose tasks are about to stop: a floor does not stand on them."""
     if not isinstance(found, Known):
         return f"the services are not known: {found.message}"
     for load in found.value:
         here = load.running.get(node_id, 0)
         if not here:
             continue
-        if load.floor is not None and load.total - here < load.floor:
-            return f"service {load.name} has {load.total} tasks running, {here} of them there, and must keep {load.floor}"
+        total = sum(count for node, count in load.running.items() if node == node_id or node not in stopping)
+        if load.floor is not None and total - here < load.floor:
+            return f"service {load.name} has {total} tasks running, {here} of them there, and must keep {load.floor}"
         if patient and load.total < load.desired:
             return f"service {load.name} has {load.total} of {load.desired} tasks running"
     return ""

@@ -7,7 +7,7 @@ for its port as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from datetime import datetime
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import MachinePhase
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster import drains
 from swarm_operator.domain.cluster.hooks import Hooks, hooks_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -40,6 +41,8 @@ class ManagerChange:
     wake_in: float | None = None
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
     """By UID, those of the manager that is about to be drained."""
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    """By UID, why the manager that is to leave can't be drained yet."""
 
 
 def founder(machines: Sequence[Machine]) -> Machine | None:
@@ -75,10 +78,12 @@ def change_managers(
     yielding: frozenset[str] = frozenset(),
     unprepared: frozenset[str] = frozenset(),
     unheard: frozenset[str] = frozenset(),
+    begun: Collection[str] = (),
 ) -> ManagerChange:
     """The next change. `keep`: machines that stay; `awaited`: slots of wanted managers that have no server yet; `joins`: those that are ready to join. `yielding`: UIDs of machines
     that have a volume which their successor, already up, needs before it can join: they leave first, where the majority allows it. `unprepared`: UIDs of promoted workers that the
-    others can't reach as a manager yet; `unheard`: of those that know a manager that is none any more."""
+    others can't reach as a manager yet; `unheard`: of those that know a manager that is none any more. `begun`: as in
+    `drains.refusal`."""
     view = observation.swarm
     if not isinstance(view, Known) or not isinstance(observation.servers, Known) or not is_quorate(view.value.nodes):
         return ManagerChange()
@@ -115,7 +120,7 @@ def change_managers(
     if unsettled > 0:
         return ManagerChange(waiting="the managers settle", wake_in=unsettled)
     if first := [n for n in leavers if n.machine_uid in yielding]:
-        return _leave(spec, observation, nodes, first[0], table, "its successor needs its volume", now)
+        return _leave(spec, observation, nodes, first[0], table, "its successor needs its volume", now, begun)
     if joins or demoted:
         if not may_join(nodes):
             return ManagerChange(waiting="another manager is down: with one more member the majority could be lost")
@@ -126,7 +131,7 @@ def change_managers(
     if absent or not awaited <= {slots.get(n.machine_uid or "") for n in leavers}:
         return ManagerChange()
     leaver = max(leavers, key=lambda n: (not n.leader, slots.get(n.machine_uid or "", 0), n.id))
-    return _leave(spec, observation, nodes, leaver, table, "not wanted any more", now)
+    return _leave(spec, observation, nodes, leaver, table, "not wanted any more", now, begun)
 
 
 def _stays_outside(machine: Machine, observation: ClusterObservation, now: datetime) -> bool:
@@ -138,14 +143,26 @@ def _stays_outside(machine: Machine, observation: ClusterObservation, now: datet
 
 
 def _leave(
-    spec: SwarmClusterSpec, observation: ClusterObservation, nodes: Sequence[Node], leaver: Node, table: MachineTable, because: str, now: datetime
+    spec: SwarmClusterSpec,
+    observation: ClusterObservation,
+    nodes: Sequence[Node],
+    leaver: Node,
+    table: MachineTable,
+    because: str,
+    now: datetime,
+    begun: Collection[str],
 ) -> ManagerChange:
-    """Drain, then demote a manager that lives, once its hooks are done. One that takes no tasks is drained already."""
+    """Drain, then demote a manager that lives, once services can do without its node and its hooks are done. One that takes no tasks is drained already."""
     if not may_leave(nodes, leaver):
         return ManagerChange(waiting=f"without {leaver.hostname} there is no majority")
     since = times.age(leaver.labels.get(NODE_LABEL_DRAINED), now)
     if leaver.availability != "drain" or since is None:
         machine = next((m for m in table.machines if m.uid == leaver.machine_uid), None)
+        refused = ""
+        if machine is not None and not machine.being_deleted:
+            refused = drains.refusal(observation, leaver, machine.id.server_name(observation.name), begun=begun)
+        if machine is not None and refused:
+            return ManagerChange(waiting=refused, blocked={machine.uid: refused})
         hooks = {machine.uid: hooks_of(spec, observation, machine, "PreDrain", now)} if machine is not None else {}
         if any(found.waiting for found in hooks.values()):
             return ManagerChange(hooks=hooks)

@@ -11,6 +11,7 @@ from swarm_operator.api.cluster_status import MachinePhase, SwarmClusterStatus
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
 from swarm_operator.domain.cloud import Server
+from swarm_operator.domain.cluster import drains
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.hooks import Hooks, hooks_of
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, pool_node_labels
@@ -42,6 +43,8 @@ class Removal:
     steps: tuple[Step, ...]
     draining: tuple[str, ...]
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    """By UID, why a machine can't be drained yet."""
 
 
 def desired_labels(node: Node, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -98,13 +101,16 @@ def remove_machines(
     remediation: Remediation,
     rolled: Mapping[str, str],
     now: datetime,
+    begun: Collection[str] = (),
 ) -> Removal:
     """Drain, remove from the swarm, delete. Workers that may be members go only with the swarm's own view at hand. Highest slot first. A healthy one begins to drain only
-    where the disruption budget lets a scale-down go on."""
+    where the disruption budget lets a scale-down go on, and services can do without its node. `begun`: as in `drains.refusal`."""
     budget = _budget(spec, observation, table, remove, remediation)
     steps: list[Step] = [DeleteServer(s, f"surplus-{s.value.id}", Reason.DELETED, "made twice") for s in table.surplus if s.value.task_state != "deleting"]
     draining: list[str] = []
     hooks: dict[str, Hooks] = {}
+    blocked: dict[str, str] = {}
+    stopping = set(begun)
     for machine in sorted(remove, key=lambda m: (m.id.role, m.id.pool, -m.id.slot, m.id.incarnation)):
         server = machine.present
         if server is None or server.task_state == "deleting":
@@ -133,9 +139,16 @@ def remove_machines(
         if node.availability != "drain" or since is None:
             if failure is None and budget.refusal(machine, Actor.SCALE_DOWN, name):
                 continue
-            hooks[machine.uid] = hooks_of(spec, observation, machine, "PreDrain", now)
-            if hooks[machine.uid].waiting:
+            # One that has failed and still shows as ready, or whose server goes, is lost to its services either way.
+            by_choice = not machine.being_deleted and (failure is None or machine.joined)
+            refused = drains.refusal(observation, node, name, begun=stopping) if by_choice else ""
+            if refused:
+                blocked[machine.uid] = refused
+            if not refused or (machine.record is not None and machine.record.hooks):
+                hooks[machine.uid] = hooks_of(spec, observation, machine, "PreDrain", now)
+            if refused or hooks[machine.uid].waiting:
                 continue
+            stopping.add(node.id)
             steps.append(DrainNode(evidence, times.stamp(now), because))
         elif observation.has_no_tasks(node.id) or since >= spec.drain_timeout_seconds:
             hooks[machine.uid] = hooks_of(spec, observation, machine, "PreTerminate", now)
@@ -144,7 +157,7 @@ def remove_machines(
             steps += [RemoveNode(evidence, machine.uid, because), PreserveServer(Known(server), machine.uid, because) if preserve else delete]
         if not steps or steps[-1] is not delete:
             draining.append(name)
-    return Removal(tuple(steps), tuple(draining), hooks)
+    return Removal(tuple(steps), tuple(draining), hooks, blocked)
 
 
 def _preserve(machine: Machine, server: Known[Server], because: str) -> list[Step]:

@@ -30,6 +30,7 @@ from swarm_operator.domain.cluster.restore import Restore, assess_restore
 from swarm_operator.domain.cluster.rollout import Rollout, plan_rollout
 from swarm_operator.domain.cluster.server_groups import GroupPlan, plan_groups
 from swarm_operator.domain.cluster.standing import Standing, standings
+from swarm_operator.domain.cluster.steps import DrainNode
 from swarm_operator.domain.cluster.template import Wanted
 from swarm_operator.domain.cluster.volumes import VolumePlan, plan_volumes
 from swarm_operator.domain.facts import Known, Unknown
@@ -68,6 +69,11 @@ class Plans:
     leaderless: str | None
 
     @property
+    def blocked(self) -> dict[str, str]:
+        """By UID, why machines that are to go can't be drained yet; those of a rollout are in its own status."""
+        return {**self.remediation.blocked, **self.change.blocked, **self.removal.blocked}
+
+    @property
     def hooks(self) -> dict[str, Hooks]:
         """By UID, of machines that are about to be drained, or to go."""
         return {**self.removal.hooks, **self.change.hooks}
@@ -90,6 +96,7 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
     groups = plan_groups(spec, status, observation, table)
     authority = plan_authority(spec, status, observation, now, complete=_complete(status, membership, "Manager", "Worker"))
     calm = _complete(status, membership, "Manager") and not (authority.steps or authority.holds)
+    begun = {m.member.id for m in rollout.engines_out if m.member is not None and m.member.availability != "drain"}
     change = change_managers(
         spec,
         observation,
@@ -101,7 +108,9 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         volumes.yielding,
         unprepared(observation, infrastructure.status, membership.keep),
         unheard(observation, membership.keep),
+        begun,
     )
+    begun |= {step.evidence.value.id for step in change.steps if isinstance(step, DrainNode)}
     lock = plan_autolock(spec, status, observation, membership.keep, complete=calm)
     still = calm and not (change.steps or change.waiting or lock.steps or any(m.uid in remediation.failures for m in membership.keep if m.id.role == "Manager"))
     return Plans(
@@ -116,7 +125,7 @@ def make_plans(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: 
         infrastructure=infrastructure,
         volumes=volumes,
         guests=guests,
-        removal=remove_machines(spec, observation, table, membership.remove, remediation, rollout.why, now),
+        removal=remove_machines(spec, observation, table, membership.remove, remediation, rollout.why, now, begun),
         change=change,
         groups=groups,
         creation=plan_creation(spec, status, observation, table, membership, infrastructure, groups),

@@ -16,6 +16,7 @@ from swarm_operator.api.cluster_status import MachinePhase, Rung, SwarmClusterSt
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
+from swarm_operator.domain.cluster import drains
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.faults import fault_reason, rebuild_delay
 from swarm_operator.domain.cluster.guest_volumes import waits_for_volumes
@@ -63,7 +64,7 @@ class Failure:
 class Remediation:
     """`replace`: UIDs of the machines whose replacement may begin now. `repairs`: the rungs to try now, by machine UID. `failures` by machine UID, chosen or not.
     `wake_in`: seconds until the next one is due. `budget`: what it left of the disruption budget; None where nothing was chosen, because nothing may be.
-    `preserved`: UIDs of failed machines, all of them in `replace`, whose servers are kept."""
+    `preserved`: UIDs of failed machines, all of them in `replace`, whose servers are kept. `blocked`: by UID, why a healthy machine that is asked for can't be drained yet."""
 
     replace: frozenset[str]
     failures: dict[str, Failure]
@@ -72,6 +73,7 @@ class Remediation:
     repairs: dict[str, NextRung] = field(default_factory=dict)
     budget: Budget | None = None
     preserved: frozenset[str] = frozenset()
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counted(self) -> frozenset[str]:
@@ -131,6 +133,7 @@ def _assess(
     replaced = set(never_worked)
     repairs: dict[str, NextRung] = {}
     waits: list[float] = []
+    blocked: dict[str, str] = {}
     for failure in failures.values():
         if failure.preempted and failure.machine.id.server_name(observation.name) not in skipped:
             _settle(failure.machine.uid, after_preemption(failure.machine, spec.remediation, now), replaced, repairs, waits)
@@ -138,6 +141,10 @@ def _assess(
         machine, name = failure.machine, failure.machine.id.server_name(observation.name)
         if budget.free(Actor.REMEDIATION) <= 0:
             break
+        if machine.joined and (refused := drains.refusal(observation, machine.member, name)):
+            blocked[machine.uid] = refused
+            failures[machine.uid] = replace(failure, message=f"{failure.message}; {refused}")
+            continue
         chosen = _next(spec, observation, view.value, failure, now)
         if budget.refusal(machine, Actor.REMEDIATION, name, replaced=chosen.rung in (None, Rung.REPLACE)):
             continue
@@ -150,7 +157,7 @@ def _assess(
         found = _verdict("True", Reason.PROGRESSING, f"{in_flight[0].name} is being replaced: {len(in_flight)} of at most {spec.remediation.max_concurrent}")
     else:
         found = _verdict("True", Reason.AS_EXPECTED, "")
-    return Remediation(frozenset(replaced), failures, found, wake, repairs, budget)
+    return Remediation(frozenset(replaced), failures, found, wake, repairs, budget, blocked=blocked)
 
 
 def _counted(failures: Mapping[str, Failure]) -> frozenset[str]:

@@ -19,7 +19,7 @@ from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.cluster_status import SwarmClusterStatus
 from swarm_operator.api.rollout import HaltedRollout, RolloutStatus
 from swarm_operator.api.windows import opening
-from swarm_operator.domain.cluster import engine_rollout, floors, only_manager, rollout_quota
+from swarm_operator.domain.cluster import drains, engine_rollout, only_manager, rollout_quota
 from swarm_operator.domain.cluster.budget import Actor, Budget, assess_budget
 from swarm_operator.domain.cluster.machines import Machine, MachineTable, pools
 from swarm_operator.domain.cluster.observation import ClusterObservation
@@ -71,6 +71,17 @@ class _Course:
     canary: bool = False
     reload: list[Machine] = field(default_factory=list)
     engines_out: list[Machine] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    """Ids of the nodes whose drain begins now."""
+
+    def drain(self, machine: Machine) -> None:
+        """Its tasks are not there any more for whoever is asked next."""
+        self.begun |= {machine.member.id} if machine.member is not None else set()
+
+    def wait_for_services(self, refused: str) -> None:
+        """No node is drained now, for what `drains.refusal` says."""
+        self.waits.append(refused)
+        self.wakes.append(drains.ASK_AGAIN_SECONDS)
 
 
 def plan_rollout(
@@ -156,6 +167,8 @@ def _go(
     obstacle = halted.message if halted is not None else f"{unhealthy}, which is unhealthy" if unhealthy is not None else None
     fallback = rollout_quota.yielding(spec, observation, groups, open_now=window.open and not course.engines_out, obstacle=obstacle)
     course.waits += fallback.waits
+    for former in (m for found in groups.values() for s in found for m in s.former if m.uid in fallback.machines):
+        course.drain(former)
     for role, pool in _ordered(spec, groups):
         found = groups[(role, pool)]
         course.release |= {s.holder.uid for s in found if rolling and never_served(s.holder) and standing.get(s.holder.uid, NOT_KNOWN).outdated}
@@ -202,7 +215,7 @@ def _next_engine(
         allowed, wake = _canary(canary.replicas, canary.soak_seconds, found, due, standing, now)
         course.canary = allowed < len(due)
         course.wakes += [wake] if wake is not None else []
-    chosen = engine_rollout.next_restart(spec, observation, found, due, budget, unhealthy, allowed, now)
+    chosen = engine_rollout.next_restart(spec, observation, found, due, budget, unhealthy, allowed, now, course.begun)
     course.waits += [chosen.wait] if chosen.wait else []
     course.wakes += [chosen.wake_in] if chosen.wake_in is not None else []
     course.engines_out += [chosen.machine] if chosen.machine is not None else []
@@ -232,12 +245,13 @@ def _retire(
             if machine.drained_at is not None or machine.member is None:
                 continue
             patient = ready_for(slot.holder, now) < spec.drain_timeout_seconds
-            refused = floors.refusal(observation.services, machine.member.id, patient=patient)
-            name = machine.id.server_name(observation.name)
+            refused = drains.refusal(observation, machine.member, machine.id.server_name(observation.name), patient=patient, begun=course.begun)
             if not may_begin or going >= max(1, spec.rollout.max_unavailable) or refused:
                 course.held.add(machine.uid)
-                course.waits += [f"{name} can't be drained yet: {refused}"] if refused and may_begin else []
+                if refused and may_begin:
+                    course.wait_for_services(refused)
                 continue
+            course.drain(machine)
             going += 1
 
 
@@ -275,11 +289,11 @@ def _next_workers(
     chosen = candidates[: max(0, allowed)]
     course.succeed |= {s.holder.uid for s in chosen[: max(0, surge - len(pairs))]}
     for slot in chosen[max(0, surge - len(pairs)) :][: max(0, down - len(missing))]:
-        member = slot.holder.member
-        refused = floors.refusal(observation.services, member.id, patient=True) if member is not None else ""
+        refused = drains.refusal(observation, slot.holder.member, slot.holder.id.server_name(observation.name), patient=True, begun=course.begun)
         if refused:
-            course.waits.append(f"{slot.holder.id.server_name(observation.name)} can't be drained yet: {refused}")
+            course.wait_for_services(refused)
             break
+        course.drain(slot.holder)
         course.release.add(slot.holder.uid)
 
 
@@ -323,5 +337,8 @@ def _next_manager(
     name = chosen.id.server_name(observation.name)
     if refused := budget.refusal(chosen, Actor.ROLLOUT, name):
         course.waits.append(f"{name} may not leave: {refused}")
+        return
+    if refused := drains.refusal(observation, chosen.member, name, begun=course.begun):
+        course.wait_for_services(refused)
         return
     course.release.add(chosen.uid)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.reasons import Reason
-from swarm_operator.domain.cluster import floors
+from swarm_operator.domain.cluster import drains
 from swarm_operator.domain.cluster.faults import refusal_of
 from swarm_operator.domain.cluster.observation import ClusterObservation
 from swarm_operator.domain.cluster.slots import Slot
@@ -42,9 +42,11 @@ def yielding(
         if not _for_quota(slot) or machine.member is None:
             continue
         name = machine.id.server_name(observation.name)
-        refused = obstacle or floors.refusal(observation.services, machine.member.id, patient=True)
+        refused = drains.refusal(observation, machine.member, name, patient=True)
+        if obstacle:
+            refused = f"{name} can't go before its successor yet: {obstacle}"
         if refused:
-            return Yielding(waits=(f"room in the quota: {name} can't go before its successor yet: {refused}",))
+            return Yielding(waits=(f"room in the quota: {refused}",))
         return Yielding(frozenset({machine.uid}))
     return Yielding()
 

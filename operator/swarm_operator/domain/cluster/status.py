@@ -49,8 +49,9 @@ def observed_status(
     now: datetime,
     volumes: VolumePlan,
     hooks: Mapping[str, Hooks],
+    blocked: Mapping[str, str],
 ) -> SwarmClusterStatus:
-    """Everything but the conditions and observedGeneration."""
+    """Everything but the conditions and observedGeneration. `blocked`: by UID, why machines that are to go can't be drained yet."""
     leaving = {m.uid for m in membership.remove}
     shown = [m for m in (*membership.keep, *membership.remove) if not (m.uid in leaving and m.gone)]
     asked_for = {*membership.create, *membership.waiting}
@@ -70,6 +71,7 @@ def observed_status(
             now,
             volumes,
             hooks.get(m.uid, NO_HOOKS),
+            blocked.get(m.uid, ""),
         )
         for m in sorted(shown, key=lambda m: m.id)
     ]
@@ -172,6 +174,7 @@ def _record(
     now: datetime,
     volumes: VolumePlan,
     hooks: Hooks,
+    blocked: str,
 ) -> MachineStatus:
     server, node, old = machine.present, machine.member, machine.record
     phase = _phase(machine, observation, leaving, remediation)
@@ -193,7 +196,7 @@ def _record(
         phase=phase,
         phase_since=old.phase_since if old is not None and old.phase == phase else times.stamp(now),
         created_at=_created(machine),
-        message=(hooks.text or _message(machine, phase, remediation, waiting_for))[:1024],
+        message=(blocked or hooks.text or _message(machine, phase, remediation, waiting_for))[:1024],
         availability_zone=zone_of(machine),
         zones_tried=[] if machine.joined else list(zones_tried(machine)),
         flavors_tried=list(old.flavors_tried) if old is not None and not machine.joined else [],

@@ -132,10 +132,11 @@ def members(
     volumes_pending: str = "",
     rotating: str = "",
     rollout: Verdict | None = None,
+    blocked: Sequence[str] = (),
 ) -> Verdict:
     """Of the machines in `status.nodes` (already as observed); `wanted` are the UIDs that shall be members; `refused`: flavor or image of a pool can't be resolved.
     `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way. `rotating`: what of the swarm's keys is not as declared yet.
-    `rollout`: what is to be said while machines are not as declared."""
+    `rollout`: what is to be said while machines are not as declared. `blocked`: why others that are to go can't be drained yet."""
     kind = ConditionType.MEMBERS_UP_TO_DATE
     uids = {n.machine_uid: n for n in status.nodes}
     short = [n for n in status.nodes if n.phase not in (MachinePhase.READY, MachinePhase.PRESERVED)]
@@ -156,11 +157,13 @@ def members(
         return of_unknown(kind, volume_problem)
     if isinstance(observation.swarm, Unknown) and not short and wanted <= uids.keys():
         return of_unknown(kind, observation.swarm)
+    held = "; ".join(blocked[:3]) + (f"; and {len(blocked) - 3} more" if len(blocked) > 3 else "")
     if rollout is not None and rollout.reason is Reason.ROLLING_OUT and isinstance(observation.swarm, Known):
-        return rollout
-    if removing:
+        return rollout.model_copy(update={"message": f"{rollout.message}; {held}"}) if held else rollout
+    if removing or held:
         names = ", ".join(n.name for n in status.nodes if n.machine_uid not in wanted)
-        return verdict(kind, "False", Reason.NODES_DRAINING, f"being removed: {names}" if names else "nodes are being removed")
+        text = f"being removed: {names}" if names else "nodes are being removed" if removing else ""
+        return verdict(kind, "False", Reason.NODES_DRAINING, "; waiting for ".join(filter(None, (text, held))))
     if missing := len(wanted - uids.keys()) + sum(n.phase in (MachinePhase.PENDING, MachinePhase.BUILDING) for n in short):
         return verdict(kind, "False", Reason.SERVER_BUILDING, f"{missing} servers are being built")
     if volumes_pending:
