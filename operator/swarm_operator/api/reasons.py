@@ -70,6 +70,10 @@ class Reason(StrEnum):
     ROTATING = "Rotating", "The swarm's root CA or unlock key is being changed."
     NODES_JOINING = "NodesJoining", "Nodes are joining the swarm."
     NODES_DOWN = "NodesDown", "Nodes are down in the swarm."
+    DUPLICATE_NODE = (
+        "DuplicateNode",
+        "Several ready nodes carry the UID of one machine; the message names them and which one its engine says it is. Nothing is removed while it is ready: stop the other engine.",
+    )
     NODES_READY = "NodesReady", "All machines are nodes in state ready."
     NODES_DRAINING = "NodesDraining", "Nodes are being drained before removal, or wait until services can do without them."
     ROLLING_OUT = "RollingOut", "Machines are changed to what the spec says, a few at a time."

@@ -18,6 +18,7 @@ from swarm_operator.domain.cluster.drains import ASK_AGAIN_SECONDS
 from swarm_operator.domain.cluster.images import WAITS
 from swarm_operator.domain.cluster.machines import tabulate
 from swarm_operator.domain.cluster.membership import swarm_started
+from swarm_operator.domain.cluster.nodes import duplicates
 from swarm_operator.domain.cluster.observation import NOT_LOOKED_AT, ClusterObservation
 from swarm_operator.domain.cluster.order import order_steps
 from swarm_operator.domain.cluster.orphans import Orphans, find_orphans
@@ -148,6 +149,7 @@ def _verdicts(
         plans.authority.waiting or plans.lock.waiting,
         members_verdict(plans.rollout.status),
         tuple(sorted(plans.blocked.values())),
+        duplicates(observation, plans.table.machines, now),
     )
     return (
         verdicts.credentials(observation.credentials),

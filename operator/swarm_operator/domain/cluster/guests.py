@@ -92,12 +92,15 @@ def is_locked(machine: Machine, observation: ClusterObservation) -> bool:
 
 def to_ask(spec: SwarmClusterSpec, machines: Sequence[Machine], swarm: Fact[SwarmView]) -> tuple[Machine, ...]:
     """The machines whose guests are asked: the managers while the swarm does not answer, and those that should join over ssh and have not.
-    One that was rebuilt always joins over ssh. Also managers that are ready and no members, for they may have to be joined anew. And promoted workers that are no managers yet: their engines are set up, and asked which managers they know."""
+    One that was rebuilt always joins over ssh. Also managers that are ready and no members, for they may have to be joined anew, and machines that several ready nodes say
+    to be, which ask for their own node id. And promoted workers that are no managers yet: their engines are set up, and asked which managers they know."""
     up = [m for m in machines if is_up(m) and not m.being_deleted]
     if isinstance(swarm, Unknown):
         return tuple(m for m in up if m.id.role == "Manager")
     return tuple(
-        m for m in up if was_rebuilt(m) or is_promoted(m) or awaits_raft(m) or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH"))
+        m
+        for m in up
+        if was_rebuilt(m) or is_promoted(m) or awaits_raft(m) or m.twins or (m.node == Known(None) and (m.id.role == "Manager" or spec.join == "SSH"))
     )
 
 
@@ -140,6 +143,8 @@ def plan_guests(
             if machine.uid in hold:
                 messages[machine.uid] = hold[machine.uid]
                 continue
+            if machine.joined:
+                continue  # asked for its node id only
             if awaits_raft(machine):
                 # Whether it is joined anew is for `managers.change_managers` to say, which removes its row before.
                 messages[machine.uid] = "the engine is to become a member of raft"

@@ -41,6 +41,8 @@ class Machine:
     record: MachineStatus | None
     server: Fact[Server | None]
     node: Fact[Node | None]
+    twins: tuple[Node, ...] = ()
+    """Further ready nodes that carry its UID: the engine label was copied with a disk or its configuration, or its own former row has not been missed yet."""
 
     @property
     def present(self) -> Server | None:
@@ -158,9 +160,9 @@ def tabulate(status: SwarmClusterStatus, observation: ClusterObservation, now: d
         surplus.extend(Known(s) for s in same[1:])
         record = records.get(identity)
         machine_uid = identity.uid(uid)
-        node = _node(machine_uid, record, observation)
+        node, twins = _nodes(machine_uid, record, observation)
         chosen = _swarm_address_first(same[0], identity, record, observation) if same else None
-        machines.append(Machine(identity, machine_uid, record, _server(chosen, record, observation, now), node))
+        machines.append(Machine(identity, machine_uid, record, _server(chosen, record, observation, now), node, twins))
     return MachineTable(tuple(machines), tuple(surplus))
 
 
@@ -192,10 +194,11 @@ def _server(server: Server | None, record: MachineStatus | None, observation: Cl
     return Known(server)
 
 
-def _node(machine_uid: str, record: MachineStatus | None, observation: ClusterObservation) -> Fact[Node | None]:
-    """By the engine label; by the node id where the engine has no label but says over ssh that it is that node."""
+def _nodes(machine_uid: str, record: MachineStatus | None, observation: ClusterObservation) -> tuple[Fact[Node | None], tuple[Node, ...]]:
+    """By the engine label; by the node id where the engine has no label but says over ssh that it is that node. Of several ready ones that which the machine's own engine says
+    it is, then the one that it was before; the others are its twins."""
     if isinstance(observation.swarm, Unknown):
-        return observation.swarm
+        return observation.swarm, ()
     nodes = observation.swarm.value.nodes
     rows = [n for n in nodes if n.machine_uid == machine_uid]
     if not rows and record is not None and record.node_id is not None:
@@ -204,8 +207,10 @@ def _node(machine_uid: str, record: MachineStatus | None, observation: ClusterOb
     if not rows and isinstance(guest, Known) and guest.value.engine.node_id and guest.value.engine.labels.get(ENGINE_LABEL_MACHINE) == machine_uid:
         rows = [n for n in nodes if n.id == guest.value.engine.node_id and n.state == "ready"]
     # A machine that was joined again has a second row; the one that is ready is its present one (docker/swarmkit#1323: never the same id again).
-    rows.sort(key=lambda n: (n.state != "ready", -n.version, n.id))
-    return Known(rows[0] if rows else None)
+    own = guest.value.engine.node_id if isinstance(guest, Known) else ""
+    before = record.node_id if record is not None else None
+    rows.sort(key=lambda n: (n.state != "ready", n.id != own, n.id != before, -n.version, n.id))
+    return Known(rows[0] if rows else None), tuple(n for n in rows[1:] if n.state == "ready")
 
 
 def current(machines: Sequence[Machine]) -> tuple[Machine, ...]:

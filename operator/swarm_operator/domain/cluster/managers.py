@@ -174,8 +174,8 @@ def _leave(
 
 def _leavers(nodes: Sequence[Node], table: MachineTable, kept: Sequence[Machine]) -> list[Node]:
     """Managers that we made and that shall not be: of machines that go, and dead rows of machines that are gone or have joined anew. One that is reachable while Nova
-    knows no server of it is left alone, as are managers that somebody else joined."""
-    rows = {m.member.id for m in kept if m.member is not None}
+    knows no server of it is left alone, as are managers that somebody else joined, and ready ones that say to be one of ours."""
+    rows = {n.id for m in kept if m.member is not None for n in (m.member, *m.twins)}
     going = {m.uid for m in table.machines if not m.gone}
     return [
         n for n in nodes if n.role == "manager" and n.machine_uid is not None and n.id not in rows and (n.reachability != "reachable" or n.machine_uid in going)

@@ -32,8 +32,11 @@ from swarm_operator.domain.cluster.steps import (
     UpdateSwarm,
 )
 from swarm_operator.domain.facts import Known, Unknown
-from swarm_operator.domain.ownership import JOIN_TOKEN, NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, NODE_LABEL_ENGINE, SWARM_STARTED
+from swarm_operator.domain.ownership import ENGINE_LABEL_MACHINE, JOIN_TOKEN, NODE_LABEL_APPLIED, NODE_LABEL_DRAINED, NODE_LABEL_ENGINE, SWARM_STARTED
 from swarm_operator.domain.swarm import Node, SwarmSettings, SwarmView
+
+DUPLICATE_SECONDS = 60.0
+"""How long a machine must have been ready before a second ready row is no former one of its own: swarmkit misses a node that left within 15 s, or 25 s after a change of the leader."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,22 @@ def set_nodes(spec: SwarmClusterSpec, view: SwarmView, keep: Sequence[Machine], 
         elif former:
             steps += [RemoveNode(Known(n), machine.uid, "its machine has joined anew") for n in former]
     return tuple(steps)
+
+
+def duplicates(observation: ClusterObservation, machines: Sequence[Machine], now: datetime) -> str:
+    """What to say of a machine that several ready nodes say to be. None of them is removed while it is ready: it is an engine that runs, and may be somebody else's. After a join
+    the machine's own former row is ready until it has been missed."""
+    for machine in machines:
+        record, node = machine.record, machine.member
+        settled = record is not None and record.phase == MachinePhase.READY and (times.age(record.phase_since, now) or 0.0) >= DUPLICATE_SECONDS
+        if not machine.twins or node is None or not settled:
+            continue
+        guest, name = observation.guest(machine.uid), machine.id.server_name(observation.name)
+        own = guest.value.engine.node_id if isinstance(guest, Known) else ""
+        why = f"its own engine says that it is {own}" if own else f"its engine can't be asked; {node.id} is taken for it"
+        others = ", ".join(f"{n.id} ({n.hostname}, {n.address})" for n in machine.twins)
+        return f"several ready nodes say to be {name}: {node.id}, and {others}; {why}. Stop the engine that is not, or take the label {ENGINE_LABEL_MACHINE} from it"
+    return ""
 
 
 def swarm_settings(spec: SwarmClusterSpec, view: SwarmView) -> tuple[Step, ...]:

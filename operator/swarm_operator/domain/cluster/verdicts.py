@@ -33,6 +33,7 @@ NEEDS_A_PERSON = frozenset(
         Reason.QUORUM_LOST,
         Reason.VOLUME_REFUSED,
         Reason.UNLOCK_KEY_MISSING,
+        Reason.DUPLICATE_NODE,
         Reason.ROLLOUT_HALTED,
     }
 )
@@ -133,10 +134,11 @@ def members(
     rotating: str = "",
     rollout: Verdict | None = None,
     blocked: Sequence[str] = (),
+    duplicate: str = "",
 ) -> Verdict:
     """Of the machines in `status.nodes` (already as observed); `wanted` are the UIDs that shall be members; `refused`: flavor or image of a pool can't be resolved.
     `volume_problem` and `volumes_pending`: what is wrong with data volumes, or under way. `rotating`: what of the swarm's keys is not as declared yet.
-    `rollout`: what is to be said while machines are not as declared. `blocked`: why others that are to go can't be drained yet."""
+    `rollout`: what is to be said while machines are not as declared. `blocked`: why others that are to go can't be drained yet. `duplicate`: which machine several ready nodes say to be."""
     kind = ConditionType.MEMBERS_UP_TO_DATE
     uids = {n.machine_uid: n for n in status.nodes}
     short = [n for n in status.nodes if n.phase not in (MachinePhase.READY, MachinePhase.PRESERVED)]
@@ -151,6 +153,8 @@ def members(
         if node.phase == MachinePhase.FAILED:
             reason, text = refusal_of(node) if node.server_id is None else (fault_reason(node.message), node.message)
             return verdict(kind, "False", reason, f"{node.name}: {text or 'failed'}")
+    if duplicate:
+        return verdict(kind, "False", Reason.DUPLICATE_NODE, duplicate)
     if isinstance(observation.servers, Unknown):
         return of_unknown(kind, observation.servers)
     if volume_problem is not None:
