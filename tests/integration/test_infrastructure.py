@@ -1,4 +1,4 @@
-"""What only real Nova and Neutron can show of the cluster's infrastructure: which subnet a server is on, and what is left of its port."""
+"""What only real Nova and Neutron can show of the cluster's infrastructure: which subnet a server is on, what is left of its port, and a router that stays."""
 
 from __future__ import annotations
 
@@ -46,3 +46,27 @@ def test_the_subnet_named_is_the_one_used_and_no_port_is_left(kubectl: Kubectl, 
     assert cloud.leftovers(uid) == []
     left = [p for p in cloud.connection.network.ports(network_id=two_subnets.id) if not p.device_owner.startswith("network:")]
     assert left == []
+
+
+@pytest.fixture
+def edge(cloud: CloudView) -> Iterator[Any]:
+    """A router of the project that somebody made, with a gateway and no interface."""
+    neutron = cloud.connection.network
+    made = neutron.create_router(name=f"edge-{uuid.uuid4().hex[:6]}", external_gateway_info={"network_id": neutron.find_network("public").id})
+    yield made
+    neutron.delete_router(made)
+
+
+def test_a_router_that_exists_carries_the_managed_network_and_stays(kubectl: Kubectl, operator: Operator, cloud: CloudView, edge: Any) -> None:
+    neutron = cloud.connection.network
+    kubectl.apply(cluster_manifest("edged", workers=1, network={"managed": {"cidr": "10.83.0.0/24", "router": {"name": edge.name}}}))
+    kubectl.wait("swarmcluster", "edged", timeout=300)
+    cluster = kubectl.get("swarmcluster", "edged")
+    uid, made = cluster["metadata"]["uid"], cluster["status"]["infrastructure"]
+    assert made["routerID"] == edge.id and [r.name for r in neutron.routers() if uid in (r.description or "")] == []
+    assert [p.fixed_ips[0]["subnet_id"] for p in neutron.ports(device_id=edge.id) if p.device_owner == "network:router_interface"] == [made["subnetID"]]
+
+    kubectl("delete", "swarmcluster", "edged", "--timeout=180s", timeout=200)
+    assert cloud.leftovers(uid) == []
+    assert [p.id for p in neutron.ports(device_id=edge.id) if p.device_owner == "network:router_interface"] == []
+    assert neutron.get_router(edge.id).name == edge.name

@@ -430,7 +430,11 @@ class SimCloud(SimImages):
         found = OwnedNetworking(*(mine(dict(objects)) for objects in kinds))  # type: ignore[arg-type]
         ports = {p.id for p in found.ports}
         others = [f for f in self.floating_ips.values() if part_of(f.description, cluster_uid) is None and (f.address in addresses or f.port_id in ports)]
-        return replace(found, other_floating_ips=tuple(others))
+        own = {s.id for s in found.subnets}
+        connected = [
+            replace(r, subnet_ids=tuple(s for s in r.subnet_ids if s in own)) for r in self.routers.values() if part_of(r.description, cluster_uid) is None
+        ]
+        return replace(found, other_floating_ips=tuple(others), other_routers=tuple(r for r in connected if r.subnet_ids))
 
     def get_network(self, network_id: str) -> Network:
         return self.networks[network_id]

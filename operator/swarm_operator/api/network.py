@@ -12,11 +12,15 @@ DEFAULT_CIDR: Final = "10.20.0.0/24"
 
 
 class ManagedNetwork(ApiModel):
-    """A network, subnet and router that the operator makes for this cluster and removes with it."""
+    """A network and subnet, and a router unless one is named, that the operator makes for this cluster and removes with it."""
 
     cidr: Cidr = Field(default=DEFAULT_CIDR, description="Subnet of the servers.")
     dns_nameservers: list[Annotated[str, Field(max_length=45)]] = Field(default_factory=list, max_length=5, description="DNS servers given to the subnet.")
     mtu: Annotated[int, Field(ge=576, le=9216)] | None = Field(default=None, description="MTU of the network; the cloud's default when absent.")
+    router: ResourceRef | None = Field(
+        default=None,
+        description="A router of the project that exists: the subnet is connected to it, and disconnected at the end; nothing else of it is changed. Without one a router is made.",
+    )
 
 
 class ExistingNetwork(ApiModel):

@@ -28,6 +28,12 @@ def _managed_cidr(root: str) -> str:
     return f"(has({root}.spec.network.managed) ? {root}.spec.network.managed.cidr : '{DEFAULT_CIDR}')"
 
 
+def _same_router() -> str:
+    """CEL: `spec.network.managed.router` is as it was; `managed` need not be there."""
+    new, old = (f"{root}.spec.network.managed" for root in ("self", "oldSelf"))
+    return f"(has({new}) && has({new}.router) ? has({old}) && has({old}.router) && {new}.router == {old}.router : !(has({old}) && has({old}.router)))"
+
+
 _NETWORK = "the cluster has a network"
 _SWARM = "the swarm exists"
 CLUSTER_RULES: Final = (
@@ -37,6 +43,7 @@ CLUSTER_RULES: Final = (
     _fixed("infrastructure.networkID", _NETWORK, "network.existing", _same("network.existing")),
     _fixed("infrastructure.networkID", _NETWORK, "network.managed.cidr", f"{_managed_cidr('self')} == {_managed_cidr('oldSelf')}"),
     _fixed("infrastructure.routerID", "the cluster has a router", "network.external", _same("network.external")),
+    _fixed("infrastructure.routerID", "the cluster has a router", "network.managed.router", _same_router()),
     _fixed("infrastructure.keyName", "the key pair is in use", "ssh.keyName", _same("ssh.keyName")),
     _fixed("infrastructure.keyName", "the key pair is in use", "ssh.user", "self.spec.ssh.user == oldSelf.spec.ssh.user"),
     _fixed("swarmID", _SWARM, "swarm.defaultAddrPools", "self.spec.swarm.defaultAddrPools == oldSelf.spec.swarm.defaultAddrPools"),

@@ -15,6 +15,7 @@ from swarm_operator.ports.compute import Cloud
 def network_references(cloud: Cloud, spec: SwarmClusterSpec) -> NetworkReferences:
     """Raises NOT_FOUND or INVALID for the first that is not there, or not one."""
     existing, groups = spec.network.existing, spec.security_groups.existing
+    router = spec.network.managed.router if spec.network.managed is not None else None
     floating = {pool: settings_of(spec, pool) for _, pool, _ in pools(spec)}
     needs_external = existing is None or any(f.enabled and f.pool is None for f in floating.values())
     network_id = cloud.resolve("network", existing.network) if existing is not None else None
@@ -27,6 +28,7 @@ def network_references(cloud: Cloud, spec: SwarmClusterSpec) -> NetworkReference
         external_network_id=cloud.resolve("external network", spec.network.external) if needs_external else None,
         floating_network_ids={p: cloud.resolve("external network", f.pool) for p, f in floating.items() if f.enabled and f.pool is not None},
         security_group_ids=tuple(cloud.resolve("security group", group) for group in groups) if groups is not None else None,
+        router_id=cloud.resolve("router", router) if router is not None else None,
     )
 
 

@@ -251,9 +251,11 @@ class OwnedNetworking:
     ports: tuple[Port, ...] = ()
     other_floating_ips: tuple[FloatingIP, ...] = ()
     """Of the project, whose description does not name the cluster: those that were asked for by address, and those on `ports`. Never the cluster's to delete."""
+    other_routers: tuple[Router, ...] = ()
+    """Of the project, whose description does not name the cluster, with an interface in one of `subnets`, which are all that is in `subnet_ids`. Never the cluster's to delete."""
 
 
-ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "key pair", "server group"]
+ReferenceKind = Literal["flavor", "image", "network", "subnet", "security group", "external network", "router", "key pair", "server group"]
 
 
 @dataclass(frozen=True)

@@ -298,6 +298,23 @@ def test_owned_networking_is_told_by_description(fake: Any, cloud: OpenStackClou
     assert [request.query["device_id"] for request in of_routers] == [["r1"]], "without a router of its own a cluster costs no listing of router ports"
 
 
+def test_routers_of_others_are_told_where_they_are_on_a_subnet_of_ours(fake: Any, cloud: OpenStackCloud) -> None:
+    interface = {"network_id": "n", "device_owner": "network:router_interface_distributed"}
+    neutron(
+        fake,
+        subnets=[{"id": "sn1", "name": "x", "network_id": "n", "cidr": "10.0.0.0/24", "description": description("c", "demo", "subnet")}],
+        routers=[{"id": "r1", "name": "edge", "description": "ours"}, {"id": "r2", "name": "far", "description": None}],
+        ports=[
+            {**interface, "id": "p1", "device_id": "r1", "fixed_ips": [{"subnet_id": "sn1", "ip_address": "10.0.0.1"}]},
+            {**interface, "id": "p2", "device_id": "r1", "fixed_ips": [{"subnet_id": "other", "ip_address": "10.9.0.1"}]},
+            {**interface, "id": "p3", "device_id": "r2", "fixed_ips": [{"subnet_id": "other", "ip_address": "10.9.0.2"}]},
+        ],
+    )
+    owned = cloud.list_owned_networking("c")
+    assert owned.routers == () and [(r.id, r.name, r.subnet_ids) for r in owned.other_routers] == [("r1", "edge", ("sn1",))]
+    assert not [r for r in fake.asked("GET", f"{NEUTRON}/ports") if "device_id" in r.query], "no further call"
+
+
 def test_one_collection_that_fails_fails_the_whole(fake: Any, cloud: OpenStackCloud) -> None:
     neutron(fake)
     fake.on("GET", f"{NEUTRON}/floatingips", Answer(503, "x"))
@@ -338,6 +355,7 @@ REFERENCES: list[tuple[ReferenceKind, ResourceRef | None, str, str, list[dict[st
     ("image", ResourceRef(filter=ResourceFilter(tags=["t", "u"])), "/image/v2/images", "images", [{"id": "1", "name": "a", "status": "active"}]),
     ("network", ResourceRef(name="a"), f"{NEUTRON}/networks", "networks", [{"id": "1"}]),
     ("subnet", ResourceRef(filter=ResourceFilter(tags=["t"])), f"{NEUTRON}/subnets", "subnets", [{"id": "1"}]),
+    ("router", ResourceRef(name="edge"), f"{NEUTRON}/routers", "routers", [{"id": "1"}]),
     ("security group", ResourceRef(name="default"), f"{NEUTRON}/security-groups", "security_groups", [{"id": "1"}]),
     ("external network", None, f"{NEUTRON}/networks", "networks", [{"id": "1"}]),
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from swarm_operator.adapters.openstack.errors import stable
@@ -154,6 +156,13 @@ def router(item: Json, interface_ports: list[Json]) -> Router:
         external_network_id=gateway.get("network_id"),
         subnet_ids=tuple(dict.fromkeys(subnets)),
     )
+
+
+def routers_in(routers: list[Json], ports: list[Json], subnet_ids: Collection[str]) -> tuple[Router, ...]:
+    """Those of `routers` that have an interface among `ports` in one of these subnets; of their subnets only these."""
+    interfaces = [p for p in ports if p.get("device_owner") in ROUTER_INTERFACE_OWNERS]
+    found = [router(item, interfaces) for item in routers]
+    return tuple(replace(r, subnet_ids=inside) for r in found if (inside := tuple(s for s in r.subnet_ids if s in subnet_ids)))
 
 
 def floating_ip(item: Json) -> FloatingIP:

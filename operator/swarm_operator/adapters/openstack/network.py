@@ -41,14 +41,17 @@ class NetworkCalls:
         owned = {item["id"] for item in floating_ips}
         others = [f for f in everything.floating_ips if f["id"] not in owned and (f["floating_ip_address"] in addresses or f.get("port_id") in ids)]
         ports = self._router_ports([item["id"] for item in routers]) if routers else []
+        subnets = tuple(convert.subnet(item) for item in mine(everything.subnets))
+        connected = convert.routers_in(everything.routers, everything.ports, {subnet.id for subnet in subnets})
         return OwnedNetworking(
             networks=tuple(convert.network(item) for item in mine(everything.networks)),
-            subnets=tuple(convert.subnet(item) for item in mine(everything.subnets)),
+            subnets=subnets,
             routers=tuple(convert.router(item, ports) for item in routers),
             security_groups=tuple(convert.security_group(item) for item in mine(everything.security_groups)),
             floating_ips=tuple(convert.floating_ip(item) for item in floating_ips),
             ports=tuple(convert.port(item) for item in own_ports),
             other_floating_ips=tuple(convert.floating_ip(item) for item in others),
+            other_routers=tuple(router for router in connected if part_of(router.description, cluster_uid) is None),
         )
 
     def get_network(self, network_id: str) -> Network:

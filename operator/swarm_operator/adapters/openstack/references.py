@@ -22,6 +22,7 @@ _NEUTRON: Final[dict[ReferenceKind, tuple[str, str, dict[str, str]]]] = {
     "network": ("networks", "network", {}),
     "external network": ("networks", "network", {"router:external": "true"}),
     "subnet": ("subnets", "subnet", {}),
+    "router": ("routers", "router", {}),
     "security group": ("security-groups", "security_group", {}),
 }
 
@@ -100,8 +101,8 @@ class ReferenceCalls:
     def _list_neutron(self, kind: ReferenceKind, params: dict[str, str]) -> list[Json]:
         collection, _, fixed = _NEUTRON[kind]
         query = {**fixed, **params}
-        if kind == "security group" and (project := self._references_api.project_id()):
-            query["project_id"] = project  # every project has a group named "default"; an admin's token lists them all
+        if kind in ("security group", "router") and (project := self._references_api.project_id()):
+            query["project_id"] = project  # an admin's token lists those of all projects, and each has a group named "default"
         key = collection.replace("-", "_")
         return self._references_api.list_all("network", f"/{collection}", key, operation=f"network.{key.rstrip('s')}.list", what=f"find {kind}", params=query)
 

@@ -14,7 +14,7 @@ from swarm_operator.api.cluster_status import DeletionStage, MachinePhase, Machi
 from swarm_operator.api.conditions import ConditionType, Verdict
 from swarm_operator.api.reasons import Reason
 from swarm_operator.domain import times
-from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Server
+from swarm_operator.domain.cloud import Image, KeyPair, OwnedNetworking, Router, Server
 from swarm_operator.domain.cluster import credentials, verdicts
 from swarm_operator.domain.cluster.floating_ips import removal
 from swarm_operator.domain.cluster.machines import GONE_STATUSES, SETTLE_SECONDS
@@ -47,7 +47,8 @@ def decide_deletion(spec: SwarmClusterSpec, status: SwarmClusterStatus, observat
     status = status.model_copy(update={"credentials": credentials.seen(spec, status, observation)})
     if is_done(status):
         return _plan(spec, observation, status, now, _release(spec, status))
-    left = remaining(status, observation, frozenset(v.volume_id for v in volumes_of_the_deleted(spec, observation).kept))
+    retained = frozenset(v.volume_id for v in volumes_of_the_deleted(spec, observation).kept)
+    left = remaining(status, observation, retained | _named_router(spec, status))
     if observation.annotations.get(ABANDON) == "true":
         return _plan(
             spec, observation, progress(status, "Done", left, now), now, (LetGo(Reason.ABANDONED, lines(left)), OrphanSecrets(), *_release(spec, status))
@@ -71,7 +72,13 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
     if spec.paused:
         return _plan(spec, observation, status, now, (), blocked=Unknown(Reason.PAUSED, "spec.paused is set"), paused=True)
     if spec.deletion_policy == "Retain":
-        return _plan(spec, observation, status, now, (LetGo(Reason.RETAINED, lines(remaining(status, observation))), OrphanSecrets(), *_release(spec, status)))
+        return _plan(
+            spec,
+            observation,
+            status,
+            now,
+            (LetGo(Reason.RETAINED, lines(remaining(status, observation, _named_router(spec, status)))), OrphanSecrets(), *_release(spec, status)),
+        )
     if not observation.servers_fresh and isinstance(observation.servers, Known):
         return ClusterPlan(status, wants_fresh=True)
     for fact in _facts(observation):
@@ -90,7 +97,7 @@ def _decide(spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: Clu
         return _plan(spec, observation, status, now, (), requeue=max(settling))
     status = status.model_copy(update={"nodes": []})
     networking = observation.networking.value
-    obstacle, steps = _networking(spec, observation, networking)
+    obstacle, steps = _networking(spec, status, observation, networking)
     volumes = volumes_of_the_deleted(spec, observation)
     steps = (*steps, *(DeleteInfrastructure("volume", Known(v.id), "the cluster is deleted") for v in volumes.going))
     if isinstance(observation.images, Unknown):
@@ -143,7 +150,22 @@ def _going(status: SwarmClusterStatus, servers: list[Server], now: datetime) -> 
     return status.model_copy(update={"nodes": [mark(n) for n in status.nodes if n.machine_uid in present] + pending})
 
 
-def _networking(spec: SwarmClusterSpec, observation: ClusterObservation, networking: OwnedNetworking) -> tuple[Unknown | None, tuple[Step, ...]]:
+def _named_router(spec: SwarmClusterSpec, status: SwarmClusterStatus) -> frozenset[str]:
+    """The id that status has of a router that the spec names, which is nobody's to remove."""
+    named = spec.network.managed.router if spec.network.managed is not None else None
+    router_id = status.infrastructure.router_id
+    return frozenset({router_id} if named is not None and router_id is not None else ())
+
+
+def _is_named(router: Router, spec: SwarmClusterSpec, status: SwarmClusterStatus) -> bool:
+    """Whether a router that is not ours is the one that the spec names. References are not resolved any more, and status may have been lost."""
+    ref = spec.network.managed.router if spec.network.managed is not None else None
+    return ref is not None and (router.id in (ref.id, status.infrastructure.router_id) or (ref.name is not None and router.name == ref.name))
+
+
+def _networking(
+    spec: SwarmClusterSpec, status: SwarmClusterStatus, observation: ClusterObservation, networking: OwnedNetworking
+) -> tuple[Unknown | None, tuple[Step, ...]]:
     """Floating IPs, router interfaces, routers, left-over ports, subnets, networks, groups: in this order, each waits for the ones before by the order of steps."""
     because = "the cluster is deleted"
     steps: list[Step] = [removal(spec, observation.uid, f, because) for f in networking.floating_ips]
@@ -154,6 +176,11 @@ def _networking(spec: SwarmClusterSpec, observation: ClusterObservation, network
         steps += [RemoveRouterInterface(router.id, Known(subnet)) for subnet in router.subnet_ids]
         steps.append(DeleteInfrastructure("router", Known(router.id), because))
     obstacle: Unknown | None = None
+    for router in networking.other_routers:
+        if _is_named(router, spec, status):
+            steps += [RemoveRouterInterface(router.id, Known(subnet)) for subnet in router.subnet_ids]
+        else:
+            obstacle = Unknown(Reason.DELETION_BLOCKED, f"router {router.id} ({router.name}), which is somebody else's, is connected to the managed subnet")
     if networking.networks:
         if isinstance(observation.ports, Unknown):
             return observation.ports, tuple(steps)

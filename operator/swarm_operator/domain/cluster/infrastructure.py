@@ -90,14 +90,15 @@ def _network(
     network, more_networks = choose(owned(networking.networks, uid, "network"), recorded.network_id)
     subnet, more_subnets = choose(owned(networking.subnets, uid, "subnet"), recorded.subnet_id)
     router, more_routers = choose(owned(networking.routers, uid, "router"), recorded.router_id)
+    router_id = references.router_id if references.router_id is not None else router.id if router is not None else None
     if network is None:
         steps.append(CreateNetwork(managed.mtu))
     if subnet is None:
         steps.append(CreateSubnet(managed.cidr, tuple(managed.dns_nameservers)))
-    if router is None and references.external_network_id is not None:
+    if router_id is None and references.external_network_id is not None:
         steps.append(CreateRouter(references.external_network_id))
-    attached = router is not None and subnet is not None and subnet.id in router.subnet_ids
+    attached = subnet is not None and any(subnet.id in r.subnet_ids for r in (*networking.routers, *networking.other_routers) if r.id == router_id)
     if not attached and references.external_network_id is not None:
         steps.append(AddRouterInterface())
     steps += _surplus("router", (r for r in more_routers if not r.subnet_ids)) + _surplus("subnet", more_subnets) + _surplus("network", more_networks)
-    return steps, network.id if network else None, subnet.id if subnet else None, router.id if router else None
+    return steps, network.id if network else None, subnet.id if subnet else None, router_id

@@ -22,7 +22,7 @@ NOT_LOOKED_AT = Unknown(Reason.NOT_EVALUATED, "not looked at yet")
 
 @dataclass(frozen=True)
 class NetworkReferences:
-    """Ids of the existing Neutron objects that the spec names. `network_id` and `subnet_id` None: the operator makes them. `security_group_ids` None: likewise."""
+    """Ids of the existing Neutron objects that the spec names. `network_id`, `subnet_id` and `router_id` None: the operator makes them. `security_group_ids` None: likewise."""
 
     network_id: str | None = None
     subnet_id: str | None = None
@@ -30,6 +30,7 @@ class NetworkReferences:
     security_group_ids: tuple[str, ...] | None = None
     floating_network_ids: Mapping[str, str] = field(default_factory=dict)
     """By pool ("" for managers), where `floatingIP.pool` is set: the external network of its new floating IPs."""
+    router_id: str | None = None
 
 
 @dataclass(frozen=True)

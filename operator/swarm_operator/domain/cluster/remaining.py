@@ -22,8 +22,8 @@ _CLOUD_LOST: Final = frozenset(
 
 
 def remaining(status: SwarmClusterStatus, observation: ClusterObservation, kept: frozenset[str] = frozenset()) -> tuple[RemainingObject, ...]:
-    """Everything that is there as far as it could be seen; what could not be looked at is as it was: as the last look left it, or as status knows it from before. `kept`: volumes that stay on purpose."""
-    before = status.deletion.remaining if status.deletion is not None else _recorded(status)
+    """Everything that is there as far as it could be seen; what could not be looked at is as it was: as the last look left it, or as status knows it from before. `kept`: ids of what stays on purpose."""
+    before = status.deletion.remaining if status.deletion is not None else _recorded(status, kept)
     found: list[RemainingObject] = []
     if isinstance(observation.servers, Known):
         found += [_one("server", s.id, s.name) for s in observation.servers.value if s.status not in GONE_STATUSES]
@@ -60,14 +60,14 @@ def remaining(status: SwarmClusterStatus, observation: ClusterObservation, kept:
     return tuple(found)
 
 
-def _recorded(status: SwarmClusterStatus) -> list[RemainingObject]:
+def _recorded(status: SwarmClusterStatus, kept: frozenset[str]) -> list[RemainingObject]:
     """What status knows when nothing was ever looked at during the deletion."""
     facts = status.infrastructure
     images = [_one("image", s.image_id, s.name) for s in status.snapshots if s.image_id is not None]
     found = [_one("server", n.server_id, n.name) for n in status.nodes if n.server_id is not None]
     found += [_one("floating-ip", n.floating_ip, n.name) for n in status.nodes if n.floating_ip is not None]
     if facts.router_id is not None:  # the network was made for the cluster
-        found.append(_one("router", facts.router_id, ""))
+        found += [_one("router", facts.router_id, "")] if facts.router_id not in kept else []
         found += [_one(kind, made, "") for kind, made in (("subnet", facts.subnet_id), ("network", facts.network_id)) if made is not None]
     found += [_one("server-group", made, pool) for pool, made in facts.server_group_ids.items()]
     if facts.key_name is not None and facts.key_name.startswith("swarmops-"):
