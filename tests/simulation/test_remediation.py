@@ -47,6 +47,54 @@ def test_a_dead_engine_is_restarted(world: World) -> None:
     assert repairs(world) == ["RestartEngine"] and world.cloud.created_servers == 4
 
 
+def test_a_worker_whose_certificate_is_over_joins_anew(world: World) -> None:
+    """No restart would help. Its former row goes, and what others had set on it comes along."""
+    node = world.swarm.nodes[guest(world).node_id]
+    node.labels["theirs"] = "kept"
+    guest(world).expired = True
+    back(world)
+    assert repairs(world) == ["Rejoin"] and world.cloud.created_servers == 4
+    drive(world, lambda: len(world.swarm.nodes) == 4)
+    (again,) = [n for n in world.swarm.nodes.values() if n.hostname == VICTIM]
+    assert again.id != node.id and (again.labels["tier"], again.labels["theirs"]) == ("web", "kept")
+
+
+def test_a_worker_whose_certificate_is_over_and_may_not_join_anew_is_rebuilt() -> None:
+    world = World({**SPEC, "remediation": {"rungSeconds": 40, "rungs": ["RestartEngine", "HardReboot"]}})
+    drive(world, lambda: world.ready)
+    guest(world).expired = True
+    drive(world, lambda: not world.ready)
+    drive(world, lambda: world.ready, limit=800)
+    assert repairs(world) == ["HardReboot", "Rebuild"] and world.cloud.created_servers == 4
+
+
+def test_a_manager_of_three_whose_certificate_is_over_is_replaced() -> None:
+    """At once: neither a restart nor a reboot brings it back, and it is a member until it is demoted."""
+    world = World({**SPEC, "managers": {"replicas": 3}})
+    drive(world, lambda: world.ready)
+    guest(world, "demo-manager-1").expired = True
+    drive(world, lambda: not world.ready)
+    drive(world, lambda: world.ready and len(world.swarm.raft) == 3 == len(world.swarm.reachable(world)), limit=800)
+    assert repairs(world) == [] and "demo-manager-1-2" in world.servers and "demo-manager-1" not in world.servers
+    assert world.cloud.created_servers == 7 and len(world.swarm.nodes) == 6
+
+
+def test_managers_whose_certificates_are_over_without_a_majority_are_left_alone() -> None:
+    world = World({**SPEC, "managers": {"replicas": 3}, "recovery": {"mode": "Auto", "afterSeconds": 30}})
+    drive(world, lambda: world.ready)
+    for slot in (0, 2):
+        guest(world, f"demo-manager-{slot}").expired = True
+    controller = world.controller()
+    for _ in range(40):
+        world.tick()
+        controller.reconcile(KEY)
+        world.clock.advance(15)
+    assert world.condition("ManagersQuorate") == ("False", "QuorumLost") and world.condition("Stalled")[0] == "True"
+    assert repairs(world) == [] and world.cloud.created_servers == 6
+    text = world.message("ManagersQuorate")
+    assert text.count("not valid after") == 2 and "demo-manager-0: error" in text and "demo-manager-1" not in text
+
+
 def test_an_engine_that_does_not_start_is_rebooted_then_rebuilt(world: World) -> None:
     """The same server with a new disk: its former row goes, and what others had set on it comes along."""
     server, node = world.server(VICTIM), world.swarm.nodes[guest(world).node_id]

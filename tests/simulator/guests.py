@@ -73,6 +73,8 @@ class Guest:
     kek: tuple[str, int] = ("", 0)
     """The unlock key that its own key file is encrypted with, and the version of the cluster object since when."""
     locked: bool = False
+    expired: bool = False
+    """Its node certificate is over and its engine was started since."""
     archive: bytes = b""
     """A copy of its raft state, on its disk."""
     restored: str = ""
@@ -186,7 +188,7 @@ class SimSwarm:
 
     def reachable(self, world: World) -> list[str]:
         """Ids of the members that answer."""
-        return [i for i, g in self.raft.items() if world.alive(g) and g.engine_up and not g.locked and g.swarm is self and g.node_id == i]
+        return [i for i, g in self.raft.items() if world.alive(g) and g.engine_up and not g.locked and not g.expired and g.swarm is self and g.node_id == i]
 
     def known_managers(self, now: float) -> frozenset[str]:
         """Addresses of the managers that workers know: they are told of a change a moment after it."""
@@ -321,6 +323,11 @@ class SimHost:
             raise ExternalError(ErrorKind.TRANSIENT, "docker", "the engine does not answer")
         if guest.locked:
             return EngineInfo("20.10.24", "locked", error="Swarm is encrypted and needs to be unlocked before it can be used.", labels=guest.labels())
+        if guest.expired:
+            # Seen in moby/moby#42660; without a node there is no id either (moby, daemon/cluster/noderunner.go, `NodeID`).
+            text = "certificate (1 - x) not valid after Fri, 25 Jun 2021 01:41:00 UTC, and it is currently Wed, 21 Jul 2021 00:39:25 UTC"
+            where = "error while loading TLS certificate in /var/lib/docker/swarm/certificates/swarm-node.crt"
+            return EngineInfo("20.10.24", "error", error=f"{where}: {text}: x509: certificate has expired or is not yet valid", labels=guest.labels())
         state = "active" if guest.swarm is not None else "inactive"
         out_for = guest.swarm.cast_out_for(guest.node_id, self._world.clock.monotonic()) if guest.swarm is not None else None
         manager = guest.swarm is not None and (guest.node_id in guest.swarm.raft or (out_for is not None and out_for < CAST_OUT[0]))
@@ -430,7 +437,7 @@ class SimHost:
     def swarm_leave(self, force: bool) -> None:
         swarm, node_id = self._guest.swarm, self._guest.node_id
         assert swarm is None or node_id not in swarm.raft, "a manager must be demoted before it leaves"
-        self._guest.swarm, self._guest.node_id = None, ""
+        self._guest.swarm, self._guest.node_id, self._guest.expired = None, "", False
 
     def close(self) -> None:
         return None
@@ -471,6 +478,9 @@ class SimSwarmClient:
             if guest is not None and guest.listening is not None and guest.engine_up:
                 if guest.locked:
                     leaderless = ExternalError(ErrorKind.TRANSIENT, "docker", "Swarm is encrypted and needs to be unlocked", reason=Reason.QUORUM_LOST)
+                    continue
+                if guest.expired:
+                    leaderless = ExternalError(ErrorKind.TRANSIENT, "docker", "This node is not a swarm manager", reason=Reason.QUORUM_LOST)
                     continue
                 if guest.authority != self._tls.ca:
                     raise ExternalError(ErrorKind.UNAUTHORIZED, "docker", "the certificates do not match")

@@ -201,7 +201,7 @@ class World:
             manager = self.reach(host, through=True)
             assert port == "2377"
             swarm = manager.swarm if manager is not None else None
-            if manager is not None and swarm is not None and manager.node_id in swarm.raft and swarm.quorate(self):
+            if manager is not None and swarm is not None and not manager.expired and manager.node_id in swarm.raft and swarm.quorate(self):
                 roles = {swarm.token("worker"): "worker", swarm.token("manager"): "manager"}
                 assert not swarm.root.rotating, "a machine joined while the root CA was rotated"
                 if token not in roles:
@@ -236,7 +236,7 @@ class World:
         leader, reachable = swarm.leader(self), swarm.reachable(self)
         for node in list(swarm.nodes.values()):
             guest = by_node.get(node.id)
-            away = guest is None or not self.alive(guest) or not guest.engine_up or guest.locked
+            away = guest is None or not self.alive(guest) or not guest.engine_up or guest.locked or guest.expired
             if away and node.id not in swarm.away_since:
                 swarm.away_since[node.id] = guest.died if guest is not None and guest.died is not None else self.clock.monotonic()
             if not away:

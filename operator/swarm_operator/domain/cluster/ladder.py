@@ -23,6 +23,9 @@ REBUILD_TIMES = 5
 """A rebuilt machine gets so many times rungSeconds: it boots for the first time and joins."""
 IDLE_SECONDS = 300.0
 ORDER = tuple(Rung)
+EXPIRED = "not valid after"
+"""What an engine says (Swarm.Error, with LocalNodeState `error`) of a node certificate that is over (swarmkit, ca/certificates.go, `ValidateCertChain`). A certificate is renewed through a
+manager that accepts the former one, so no restart helps: the node leaves and joins anew (node/node.go, `loadSecurityConfig`)."""
 STOPPED = frozenset({"SHUTOFF", "SHELVED", "SHELVED_OFFLOADED"})
 """States in which a cloud leaves the servers that it takes the resources of (Compute API, "Server concepts")."""
 
@@ -56,9 +59,10 @@ def useful(machine: Machine, guest: Fact[Guest], swarm_id: str) -> tuple[Rung, .
     reboots = (Rung.SOFT_REBOOT, Rung.HARD_REBOOT, *last)
     if engine.local_state == ENGINE_SILENT:
         return (Rung.RESTART_ENGINE, *reboots)
-    elsewhere = engine.local_state == "inactive" or engine.swarm_id not in ("", swarm_id)
+    expired = engine.local_state == "error" and EXPIRED in engine.error
+    elsewhere = engine.local_state == "inactive" or engine.swarm_id not in ("", swarm_id) or expired
     if manager:
-        # A manager that has lost its raft state is nobody's to join again under the old membership.
+        # A manager that has lost its raft state, or may not use it any more, is nobody's to join again under the old membership.
         return (Rung.REPLACE,) if elsewhere else (Rung.RESTART_ENGINE, *reboots)
     return (Rung.REJOIN, *reboots) if elsewhere else (Rung.RESTART_ENGINE, Rung.REJOIN, *reboots)
 

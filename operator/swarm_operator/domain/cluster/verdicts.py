@@ -116,10 +116,17 @@ def managers(observation: ClusterObservation, status: SwarmClusterStatus, starte
     if locked:
         return verdict(kind, "False", Reason.SWARM_LOCKED, f"locked, and being unlocked: {', '.join(locked)}")
     if observation.swarm.reason is Reason.QUORUM_LOST and status.swarm_id is not None and sum(n.role == "Manager" for n in status.nodes) > 1:
-        return verdict(kind, "False", Reason.QUORUM_LOST, f"managers answer, the swarm does not: {observation.swarm.message}")
+        text = "".join(f"; {name}: {error}" for name, error in _broken_engines(observation, status))
+        return verdict(kind, "False", Reason.QUORUM_LOST, f"managers answer, the swarm does not: {observation.swarm.message}{text}")
     if status.swarm_id is not None or started:
         return verdict(kind, "Unknown", Reason.MANAGER_UNREACHABLE, waiting_for or observation.swarm.message)
     return verdict(kind, "False", Reason.MANAGER_BOOTSTRAPPING, waiting_for or "the manager's server is being made")
+
+
+def _broken_engines(observation: ClusterObservation, status: SwarmClusterStatus) -> list[tuple[str, str]]:
+    """Managers whose engine can't take part in a swarm (LocalNodeState `error`), and what it says of that: its node certificate is over, for one."""
+    found = ((n.name, observation.guest(n.machine_uid)) for n in status.nodes if n.role == "Manager")
+    return sorted((name, guest.value.engine.error) for name, guest in found if isinstance(guest, Known) and guest.value.engine.local_state == "error")
 
 
 def members(
