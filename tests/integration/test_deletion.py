@@ -47,7 +47,7 @@ class Scene:
         eventually(check, within=within, every=0.2, what=f"{self.name}: {what}")
 
     def ready(self) -> None:
-        self.kubectl.wait("swarmcluster", self.name, timeout=400)
+        self.kubectl.wait("swarmcluster", self.name, timeout=700)  # a machine that does not come up is replaced after 600
 
     def scale(self, workers: int) -> None:
         self.kubectl("patch", "swarmcluster", self.name, "--type=json", "-p", f'[{{"op":"replace","path":"/spec/workerPools/0/replicas","value":{workers}}}]')
