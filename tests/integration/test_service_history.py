@@ -90,16 +90,23 @@ def test_a_paused_update_stays_paused_or_is_continued_so_often(running: Running)
     assert len(running.running()) == 3
 
 
+def early_in_a_minute() -> None:
+    """So that what waits for the next minute can be seen waiting."""
+    until(lambda: time.time() % 60 < 40, 30, "the next minute")
+
+
 def test_a_job_by_the_clock_runs_once_a_minute_and_an_edit_waits(running: Running) -> None:
     job = {"image": "task:1", "command": ["/bin/busybox", "true"], "mode": "replicated-job", "restartPolicy": {"condition": "none"}}
     timed = {**job, "schedule": {"cron": "* * * * *"}}
     before = running.engine.updates()
+    early_in_a_minute()
     running.apply(timed)
     until(lambda: running.condition("Ready")["reason"] == "Scheduled", 10, "it waits for its time")
     until(lambda: running.condition("Available")["reason"] == "JobCompleted", 90, "the first run")
     live = running.live()
     first = live["Spec"]["Labels"]["io.swarmops.scheduled-at"]
     assert live.get("JobStatus", {}).get("JobIteration", {}).get("Index", 0) == 0
+    early_in_a_minute()
     running.apply({**timed, "env": [{"name": "V", "value": "2"}]})
     until(lambda: running.condition("Applied")["reason"] == "Scheduled", 10, "the edit waits")
     assert running.engine.updates() == before
