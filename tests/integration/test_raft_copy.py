@@ -14,6 +14,7 @@ import pytest
 
 from harness.kube import eventually
 from integration.private_engine import ENGINES, PrivateEngine, PrivateWorker, engine_of, swarm_of
+from swarm_operator.bootstrap import raft_log
 from swarm_operator.bootstrap.raft_backup import RaftCopy, parse_copy, take_order
 from swarm_operator.bootstrap.raft_program import SCRIPT
 
@@ -53,6 +54,25 @@ def engine(request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
 
 def containers(engine: PrivateEngine) -> str:
     return engine.docker("ps", "--no-trunc", "--format", "{{.ID}} {{.State}}").stdout
+
+
+def test_how_far_the_log_is_committed_is_read_from_the_disk_of_a_running_engine(engine: PrivateEngine) -> None:
+    """An object's `Version.Index` is where the log stood when it was written: what is read is never behind it, and grows with each change."""
+
+    def read() -> int:
+        done = subprocess.run(raft_log.argv(f"{engine._dir}/data"), capture_output=True, text=True, check=False)
+        index = raft_log.parse(done.returncode, done.stdout)
+        assert index is not None, done.stderr
+        return index
+
+    before = read()
+    names = [f"log-{n}" for n in range(5)]
+    for name in names:
+        engine.docker("config", "create", name, "-", data=b"x")
+    newest = int(engine.docker("config", "inspect", "--format", "{{.Version.Index}}", names[-1]).stdout)
+    # The log on the disk tells of a commit with the entry that follows it.
+    engine.docker("config", "rm", *names)
+    assert before + len(names) - 1 <= newest < read()
 
 
 def test_a_copy_is_taken_of_a_running_engine_and_another_engine_starts_from_it(engine: PrivateEngine, tmp_path: Path) -> None:

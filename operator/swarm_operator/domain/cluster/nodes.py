@@ -158,7 +158,7 @@ def remove_machines(
         if node.availability != "drain" or since is None:
             if failure is None and budget.refusal(machine, Actor.SCALE_DOWN, name):
                 continue
-            # One that has failed and still shows as ready, or whose server goes, is lost to its services either way.
+            # A failed one whose node is not ready, or whose server goes, is lost to its services either way; one that a person names serves until then.
             by_choice = not machine.being_deleted and (failure is None or machine.joined)
             refused = drains.refusal(observation, node, name, begun=stopping) if by_choice else ""
             if refused:
