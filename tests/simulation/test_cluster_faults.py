@@ -273,6 +273,47 @@ def test_what_admission_can_not_check_is_stalled_with_the_field() -> None:
     assert world.cloud.servers == {}
 
 
+def test_user_data_that_cloud_init_would_refuse_makes_and_replaces_nothing() -> None:
+    world = World()
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    servers, writes = dict(world.cloud.servers), world.cloud.writes
+    machine = {
+        **world.resource.spec["machine"],
+        "flavor": {"name": "another"},
+        "userData": {"inline": "#cloud-config\nwrite_files: [{path: /a, permissions: rw}]\n"},
+    }
+    world.edit(machine=machine, workerPools=[{"name": "web", "replicas": 3}])
+    for _ in range(5):
+        assert isinstance(controller.reconcile(KEY), Retry)
+        world.clock.advance(60)
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert "spec.machine.userData.inline: write_files[0].permissions: must be an octal number" in world.message("Ready")
+    assert dict(world.cloud.servers) == servers and world.cloud.writes == writes
+
+
+def test_user_data_of_a_secret_is_told_when_a_server_is_to_be_made_and_costs_no_server() -> None:
+    world = World()
+    machine = {**world.resource.spec["machine"], "userData": {"secretRef": {"name": "additions"}}}
+    world.objects.secrets[("default", "additions")] = ("", {"userData": b"#cloud-config\npackages: [htop]\n"})
+    world.edit(machine=machine)
+    controller = world.controller()
+    drive(world, lambda: world.ready, controller)
+    servers = set(world.cloud.servers)
+    world.objects.secrets[("default", "additions")] = ("", {"userData": b"#cloud-config\nchpasswd: {users: [{name: a, password: [hunter2]}]}\n"})
+    world.edit(machine={**machine, "flavor": {"name": "another"}})
+    drive(world, lambda: world.condition("MembersUpToDate") == ("False", "InvalidSpec"), controller)
+    for _ in range(10):
+        world.clock.advance(60)
+        world.tick()
+        controller.reconcile(KEY)
+    message = world.message("MembersUpToDate")
+    assert (
+        "userData.secretRef: Secret 'additions': chpasswd.users[0].password: must be a string or a number, not a list" in message and "hunter2" not in message
+    )
+    assert set(world.cloud.servers) == servers
+
+
 def test_foreign_secret_of_our_name_is_a_name_conflict() -> None:
     world = World()
     world.faults.errors["kubernetes.ensure_secret"] = ExternalError(

@@ -182,6 +182,7 @@ def test_moving_a_pool_keeps_its_machines(world: PoolWorld) -> None:
     ("change", "field"),
     [
         ({"machine": {"image": {"fromSnapshotOf": {"snapshot": "golden"}}}, "replicas": 5}, "spec.machine.image.fromSnapshotOf.snapshot"),
+        ({"machine": {"userData": {"inline": "#cloud-config\npackages: 1\n"}}, "replicas": 5}, "spec.machine.userData.inline: packages: "),
         ({"replicas": 1000}, "spec.replicas"),
         ({"machine": {"metadata": {"swarmops-x": "1"}}}, "spec.machine.metadata"),
         ({"replicas": "many"}, "spec.replicas"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from swarm_operator.api.cluster import SwarmClusterSpec
 from swarm_operator.api.images import ImageSource
 from swarm_operator.api.parse import Problem
-from swarm_operator.api.user_data import parse_additions
+from swarm_operator.api.user_data import MachineOs, UserDataError, parse_additions
 
 _PROPERTY: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,254}")
 _BUILT_IN: Final = frozenset(
@@ -63,14 +64,17 @@ def image_problems(spec: SwarmClusterSpec) -> Iterator[Problem]:
 
 def _first_boots(spec: SwarmClusterSpec) -> Iterator[Problem]:
     """Additions that can't be read or touch what is the operator's, and Ignition where it can't do."""
-    places = [("spec.managers", spec.managers.machine.over(spec.machine))]
-    places += [(f"spec.workerPools[{index}]", pool.machine.over(spec.machine)) for index, pool in enumerate(spec.worker_pools)]
-    for field, machine in places:
+    places = [("spec.managers", spec.managers.machine)]
+    places += [(f"spec.workerPools[{index}]", pool.machine) for index, pool in enumerate(spec.worker_pools)]
+    told: set[Problem] = set()
+    for field, overrides in places:
+        machine = overrides.over(spec.machine)
         if machine.user_data is not None and machine.user_data.inline is not None:
-            try:
-                parse_additions(machine.user_data.inline, machine.os)
-            except ValueError as error:
-                yield Problem(f"{field}.machine.userData.inline", str(error))
+            # Where the text is; but a text that is right for the `os` beside it is wrong where another `os` is set.
+            inherited = overrides.user_data is None and overrides.os is None
+            found = [Problem(f"{'spec' if inherited else field}.machine.userData.inline", text) for text in _wrong(machine.user_data.inline, machine.os)]
+            yield from (problem for problem in found if problem not in told)
+            told.update(found)
         if machine.os != "Ignition":
             continue
         if field == "spec.managers":
@@ -82,3 +86,12 @@ def _first_boots(spec: SwarmClusterSpec) -> Iterator[Problem]:
                 f"{field}.machine.image.fromSnapshotOf",
                 "must not be set with `os: Ignition`: it runs once per disk, and a copy would keep the identity of its source",
             )
+
+
+@lru_cache(maxsize=128)  # asked for at every pass and for every pool, and YAML is slow to read
+def _wrong(text: str, os: MachineOs) -> Sequence[str]:
+    try:
+        parse_additions(text, os)
+    except UserDataError as error:
+        return error.problems
+    return ()

@@ -1,19 +1,21 @@
 """What a user adds to the first boot of machines, and what it must leave alone. Pure.
 
-Sources: cloud-init reference ("Module reference"), Ignition specification v3.
+Sources: cloud-init reference ("Module reference"), Ignition specification v3. What the languages themselves say of a document is in `api.boot_documents`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import ConfigDict, Field
 
 from swarm_operator.api.base import ApiModel, ObjectName, cel, schema_extra
+from swarm_operator.api.boot_documents.cloud_config import cloud_config_problems
+from swarm_operator.api.boot_documents.ignition import ignition_problems
 
 MachineOs = Literal["CloudInit", "Ignition"]
 MOST_CHARACTERS: Final = 24_576
@@ -33,6 +35,7 @@ _OWN_PATHS: Final = re.compile(
     r"/etc/docker/(daemon\.json|tls(/.*)?)|/etc/swarmops(/.*)?|/usr/local/lib/swarmops(/.*)?|/etc/systemd/system/(swarmops-|docker\.service\.d/[0-9]+-swarmops).*"
 )
 _LISTS: Final = ("write_files", "runcmd", "bootcmd", "ssh_authorized_keys")
+"""What is appended to lists of the operator, and so must not be null, which would take their place."""
 
 
 class UserDataSecret(ApiModel):
@@ -53,28 +56,45 @@ class UserDataSpec(ApiModel):
     )
 
 
+class UserDataError(ValueError):
+    """Additions can't be used. `problems` are all that was found, each with the path in the document where it has one, and without values: they may be secrets."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems: Final = tuple(problems)
+        super().__init__("; ".join(self.problems[:8]))
+
+
 def parse_additions(text: str, os: MachineOs) -> dict[str, Any]:
-    """The document. Raises ValueError with what is wrong with it, without quoting it."""
-    document = _cloud_config(text) if os == "CloudInit" else _ignition(text)
-    problem = next(_problems(document) if os == "CloudInit" else _ignition_problems(document), None)
-    if problem is not None:
-        raise ValueError(problem)
+    """The document. Raises UserDataError with what is wrong with it, without quoting it."""
+    document, problems = _cloud_config(text) if os == "CloudInit" else _ignition(text)
+    if not problems:  # the operator's rules take it that things have the right types
+        problems = list(_problems(document) if os == "CloudInit" else _ignition_problems(document))
+    if problems:
+        raise UserDataError(problems)
     return document
 
 
-def _cloud_config(text: str) -> dict[str, Any]:
+_TOO_DEEP: Final = "is nested too deeply"
+
+
+def _cloud_config(text: str) -> tuple[dict[str, Any], list[str]]:
+    """The document, and what is wrong with it by the rules of cloud-init."""
     if text.split("\n", 1)[0].strip() != "#cloud-config":
-        raise ValueError("must begin with the line `#cloud-config`; scripts go into `runcmd`")
+        raise UserDataError(["must begin with the line `#cloud-config`; scripts go into `runcmd`"])
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
-        raise ValueError("is not YAML" + (f" (line {place.line + 1})" if place is not None else "")) from None
+        raise UserDataError(["is not YAML" + (f" (line {place.line + 1})" if place is not None else "")]) from None
+    except (ValueError, ArithmeticError, AttributeError, LookupError):  # what PyYAML lets through where a value is not of the type that its tag says
+        raise UserDataError(["is not YAML: it holds a number, date or the like that can't be read"]) from None
+    except RecursionError:
+        raise UserDataError([_TOO_DEEP]) from None
     if document is None:
-        return {}
+        return {}, []
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise ValueError("must be a YAML mapping with names as keys")
-    return document
+        raise UserDataError(["must be a YAML mapping with names as keys"])
+    return document, cloud_config_problems(document)
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
@@ -82,43 +102,46 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
         if key in _REFUSED:
             yield f"must not hold `{key}`: {_REFUSED[key]}"
     for key in _LISTS:
-        if key in document and not isinstance(document[key], list):
-            yield f"`{key}` must be a list"
-            return
-    for entry in document.get("write_files", []):
-        path = entry.get("path") if isinstance(entry, dict) else None
-        if not isinstance(path, str) or not path.startswith("/") or ".." in path.split("/"):
-            yield "each entry of `write_files` must have an absolute `path` without `..`"
+        if key in document and document[key] is None:
+            yield f"{key}: must be a list, not nothing"
+    for index, entry in enumerate(document.get("write_files") or []):
+        path = entry["path"]
+        if not path.startswith("/") or ".." in path.split("/"):
+            yield f"write_files[{index}].path: must be absolute, without `..`"
         elif _OWN_PATHS.fullmatch(path):
-            yield f"must not write {path}: it is the operator's"
-    users = document.get("users")
-    if users is not None and not (isinstance(users, list) and "default" in users):
-        yield "`users` must be a list that holds `default`: the operator logs in as that user"
+            yield f"write_files[{index}].path: must not be {path}: it is the operator's"
+    if "users" in document and "default" not in (document["users"] or []):
+        yield "users: must be a list that holds `default`: the operator logs in as that user"
 
 
-def _ignition(text: str) -> dict[str, Any]:
+def _ignition(text: str) -> tuple[dict[str, Any], list[str]]:
+    """The document, and what is wrong with it by the rules of Ignition."""
     try:
         document = json.loads(text)
     except ValueError:
-        raise ValueError("is not JSON: an Ignition config is (Butane makes one out of YAML)") from None
-    version = (document.get("ignition") or {}).get("version") if isinstance(document, dict) else None
-    if not isinstance(version, str) or not re.fullmatch(r"3\.[0-9]+\.0", version):
-        raise ValueError("must be an Ignition config of version 3")
-    return dict(document)
+        raise UserDataError(["is not JSON: an Ignition config is (Butane makes one out of YAML)"]) from None
+    except RecursionError:
+        raise UserDataError([_TOO_DEEP]) from None
+    section = document.get("ignition") if isinstance(document, dict) else None
+    version = section.get("version") if isinstance(section, dict) else None
+    found = re.fullmatch(r"3\.([0-9]{1,3})\.0", version) if isinstance(version, str) else None
+    if found is None:
+        raise UserDataError(["ignition.version: must be an Ignition config of version 3 (`3.3.0` for instance)"])
+    return document, ignition_problems(document, int(found[1]))
 
 
 def _ignition_problems(document: Mapping[str, Any]) -> Iterator[str]:
     storage, systemd = document.get("storage") or {}, document.get("systemd") or {}
     for kind in ("files", "links", "directories"):
-        for entry in storage.get(kind) or []:
-            path = str(entry.get("path"))
+        for index, entry in enumerate(storage.get(kind) or []):
+            path = entry["path"]
             if _OWN_PATHS.fullmatch(path) or path == "/etc/hostname":
-                yield f"must not make {path}: it is the operator's"
-    for unit in systemd.get("units") or []:
-        name = str(unit.get("name"))
+                yield f"storage.{kind}[{index}].path: must not be {path}: it is the operator's"
+    for index, unit in enumerate(systemd.get("units") or []):
+        name = unit["name"]
         if name.startswith("swarmops-") or (name == "docker.service" and (unit.keys() - {"name", "dropins"} or _own_drop_in(unit))):
-            yield f"must not change the unit {name}: it is the operator's (drop-ins of other names may be added to docker.service)"
+            yield f"systemd.units[{index}]: must not change {name}: it is the operator's (drop-ins of other names may be added to docker.service)"
 
 
 def _own_drop_in(unit: Mapping[str, Any]) -> bool:
-    return any(re.match(r"[0-9]+-swarmops", str(drop_in.get("name"))) for drop_in in unit.get("dropins") or [])
+    return any(re.match(r"[0-9]+-swarmops", drop_in["name"]) for drop_in in unit.get("dropins") or [])
