@@ -85,8 +85,11 @@ class Running:
         live = self.session.swarm.inspect_service("web")
         return None if live is None else live["Spec"]["Mode"]["Replicated"]["Replicas"]
 
+    def tasks(self) -> list[dict[str, Any]]:
+        return list(self.session.swarm.list_tasks(self.live()["ID"]))
+
     def running(self) -> set[str]:
-        return {t["ID"] for t in self.session.swarm.list_tasks(self.live()["ID"]) if t["Status"]["State"] == "running" and t["DesiredState"] == "running"}
+        return {t["ID"] for t in self.tasks() if t["Status"]["State"] == "running" and t["DesiredState"] == "running"}
 
     def close(self) -> None:
         self.pool.stop(5)

@@ -96,6 +96,10 @@ class Authority:
         return _certificate(common_name, key, self._name, self._key, *extensions), _pem_key(key)
 
 
+HEARTBEAT_SECONDS: Final = 30
+"""Of the swarms here. By default it is 5 s: where the machine is busy for three of them, the node is down for the swarm, and its tasks are made anew."""
+
+
 class PrivateEngine:
     """Starts on `start`, is stopped by its process id on `stop`. `flags` are further ones for dockerd; `root` is a file system to take it and its command line from
     (`engine_packages`), this machine's when absent."""
@@ -203,7 +207,7 @@ class PrivateEngine:
         return int(found) if "ENCRYPTED" in text else None
 
     def init_swarm(self) -> None:
-        self.docker("swarm", "init", "--advertise-addr", GUEST)
+        self.docker("swarm", "init", "--advertise-addr", GUEST, "--dispatcher-heartbeat", f"{HEARTBEAT_SECONDS}s")
 
     def import_image(self, name: str) -> bool:
         """An image without a registry: a static busybox, where the machine has one."""

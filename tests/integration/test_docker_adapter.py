@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from integration.live_service import WEB, Running, error_of, until
-from integration.private_engine import GUEST, PrivateEngine, swarm_of
+from integration.private_engine import GUEST, HEARTBEAT_SECONDS, PrivateEngine, swarm_of
 from swarm_operator.adapters.docker import DockerSwarm
 from swarm_operator.adapters.docker.transport import Transport
 from swarm_operator.api.reasons import Reason
@@ -105,7 +105,7 @@ def test_tokens_rotate_and_nodes_update(swarm: DockerSwarm) -> None:
 
 def test_settings_of_the_swarm_are_read_and_changed(swarm: DockerSwarm) -> None:
     before = swarm.view().settings
-    assert before is not None and before.heartbeat_seconds == 5 and before.cert_expiry_hours == 2160
+    assert before is not None and before.heartbeat_seconds == HEARTBEAT_SECONDS and before.cert_expiry_hours == 2160
     wanted = SwarmSettings(7, 9, 100)
     swarm.update_settings(wanted)
     assert swarm.view().settings == wanted

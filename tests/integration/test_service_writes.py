@@ -82,7 +82,11 @@ def test_reapplying_a_restart_and_no_ops_of_others_write_nothing(running: Runnin
     docker("service", "update", "--detach", "--label-rm", "theirs", "web")
     look_again(running)
     assert running.engine.updates() == before + 4, "theirs, and none of ours"
-    until(lambda: running.running() == tasks, 20, "the same tasks run")
+    try:
+        until(lambda: running.running() == tasks, 20, "the same tasks run")
+    except AssertionError:
+        print([(t["ID"], t["DesiredState"], t["Status"]) for t in running.tasks()])
+        raise
     assert running.condition("Ready")["status"] == "True"
 
 
