@@ -160,9 +160,10 @@ def router(item: Json, interface_ports: list[Json]) -> Router:
 
 def routers_in(routers: list[Json], ports: list[Json], subnet_ids: Collection[str]) -> tuple[Router, ...]:
     """Those of `routers` that have an interface among `ports` in one of these subnets; of their subnets only these."""
-    interfaces = [p for p in ports if p.get("device_owner") in ROUTER_INTERFACE_OWNERS]
-    found = [router(item, interfaces) for item in routers]
-    return tuple(replace(r, subnet_ids=inside) for r in found if (inside := tuple(s for s in r.subnet_ids if s in subnet_ids)))
+    interfaces = [p for p in ports if p.get("device_owner") in ROUTER_INTERFACE_OWNERS and any(a["subnet_id"] in subnet_ids for a in p.get("fixed_ips") or ())]
+    holders = {p.get("device_id") for p in interfaces}
+    found = [router(item, interfaces) for item in routers if item["id"] in holders]
+    return tuple(replace(r, subnet_ids=tuple(s for s in r.subnet_ids if s in subnet_ids)) for r in found)
 
 
 def floating_ip(item: Json) -> FloatingIP:

@@ -136,7 +136,7 @@ def plan_rollout(
         tuple(course.reload),
         tuple(course.engines_out),
         about,
-        forecast(spec, observation.name, [groups[key] for key in _ordered(spec, groups)], standing),
+        forecast(spec, observation.name, [groups[key] for key in _ordered(spec, groups)], standing) if told.outdated else (),
     )
 
 
