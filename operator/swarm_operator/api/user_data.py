@@ -94,7 +94,7 @@ def _cloud_config(text: str) -> tuple[dict[str, Any], list[str]]:
         return {}, []
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise UserDataError(["must be a YAML mapping with names as keys"])
-    return document, cloud_config_problems(document)
+    return document, cloud_config_problems({key: value for key, value in document.items() if key not in _REFUSED})
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:

@@ -26,7 +26,6 @@ from swarm_operator.api.boot_documents.shape import (
     by_kind,
     one_of,
     refused,
-    where,
 )
 
 _Members = Annotated[dict[str, Texts], Tag(MAP)]
@@ -123,7 +122,6 @@ class PublishHostKeys(Part):
 
 
 SshPasswords = Annotated[
-    Annotated[bool, Tag(BOOL)]
-    | Annotated[str, where(lambda word: str(word).strip().lower() in (*FLAG_WORDS, "unchanged", ""), "must be true, false or `unchanged`"), Tag(TEXT)],
+    Annotated[bool, Tag(BOOL)] | Annotated[str, one_of(*FLAG_WORDS, "unchanged", "", expected="must be true, false or `unchanged`"), Tag(TEXT)],
     by_kind("must be true, false or `unchanged`"),
 ]

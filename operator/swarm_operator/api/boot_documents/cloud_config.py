@@ -8,9 +8,7 @@ than `cloud-init schema`. That command also refuses top-level keys that it does 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final
-
-from pydantic import Field
+from typing import Any, ClassVar, Final
 
 from swarm_operator.api.boot_documents.accounts import Chpasswd, Groups, PublishHostKeys, SshPasswords, Users
 from swarm_operator.api.boot_documents.packages import Apt, AptPipelining, Packages, Snap, YumRepository
@@ -36,66 +34,20 @@ from swarm_operator.api.boot_documents.system import (
 )
 
 _OTHER_KEYS: Final = frozenset(
-    (
+    key
+    for line in (
         # Modules that are not looked into
-        *("ansible", "apk_repos", "autoinstall", "chef", "drivers", "fan", "grub_dpkg", "grub-dpkg", "landscape", "lxd", "mcollective", "migrate", "puppet"),
-        *(
-            "rh_subscription",
-            "rpi",
-            "salt_minion",
-            "spacewalk",
-            "ubuntu_advantage",
-            "ubuntu-advantage",
-            "ubuntu_pro",
-            "updates",
-            "vendor_data",
-            "wireguard",
-            "zypper",
-        ),
+        "ansible apk_repos autoinstall chef drivers fan grub_dpkg grub-dpkg landscape lxd mcollective migrate puppet rh_subscription rpi salt_minion spacewalk",
+        "ubuntu_advantage ubuntu-advantage ubuntu_pro updates vendor_data wireguard zypper",
         # cloud-init itself
-        *(
-            "allow_userdata",
-            "def_log_file",
-            "disable_network_activation",
-            "launch-index",
-            "log_cfgs",
-            "logcfg",
-            "manual_cache_clean",
-            "network",
-            "output",
-            "reporting",
-        ),
-        *("syslog_fix_perms", "unverified_modules", "version"),
+        "allow_userdata def_log_file disable_network_activation launch-index log_cfgs logcfg manual_cache_clean network output prefer_fqdn_over_hostname",
+        "reporting syslog_fix_perms unverified_modules version",
         # Former spellings
-        *(
-            "apt_ftp_proxy",
-            "apt_http_proxy",
-            "apt_https_proxy",
-            "apt_mirror",
-            "apt_mirror_search",
-            "apt_mirror_search_dns",
-            "apt_preserve_sources_list",
-            "apt_proxy",
-        ),
-        *("apt_sources", "apt_sources_list", "rsyslog_dir", "rsyslog_filename"),
-        # What the operator refuses or sets itself (`api.user_data`)
-        *("hostname", "fqdn", "prefer_fqdn_over_hostname", "preserve_hostname", "create_hostname_file", "manage_etc_hosts", "user", "allow_public_ssh_keys"),
-        *(
-            "ssh",
-            "ssh_deletekeys",
-            "ssh_keys",
-            "ssh_genkeytypes",
-            "no_ssh_fingerprints",
-            "ssh_key_console_blacklist",
-            "ssh_fp_console_blacklist",
-            "disable_ec2_metadata",
-        ),
-        *("cloud_init_modules", "cloud_config_modules", "cloud_final_modules", "datasource", "datasource_list", "system_info", "merge_how", "merge_type"),
+        "apt_ftp_proxy apt_http_proxy apt_https_proxy apt_mirror apt_mirror_search apt_mirror_search_dns apt_preserve_sources_list apt_proxy",
+        "apt_sources apt_sources_list rsyslog_dir rsyslog_filename",
     )
+    for key in line.split()
 )
-
-# The first of the two: a null among the commands is nothing to do.
-_RunCommand = Annotated[Command | None, Field()]
 
 
 class CloudConfig(Part):
@@ -105,7 +57,7 @@ class CloudConfig(Part):
     other_keys: ClassVar[frozenset[str]] = _OTHER_KEYS
 
     bootcmd: list[Command] | None = None
-    runcmd: list[_RunCommand] | None = None
+    runcmd: list[Command | None] | None = None  # a null among them is nothing to do
     write_files: list[WriteFile] | None = None
     final_message: str | None = None
     power_state: PowerState | None = None

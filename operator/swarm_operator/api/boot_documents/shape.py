@@ -73,16 +73,16 @@ def matching(pattern: str, expected: str) -> AfterValidator:
     return where(compiled.fullmatch, expected)
 
 
-def one_of(*names: str) -> AfterValidator:
-    """A string must be one of the names, whatever its case: cloud-init lowers many of them."""
-    return where(lambda value: str(value).strip().lower() in names, f"must be one of {', '.join(f'`{name}`' for name in names)}")
+def one_of(*names: str, expected: str = "") -> AfterValidator:
+    """A string must be one of the names, whatever its case: cloud-init lowers many of them. `expected` says so in other words."""
+    return where(lambda value: str(value).strip().lower() in names, expected or f"must be one of {', '.join(f'`{name}`' for name in names)}")
 
 
 FLAG_WORDS: Final = ("true", "false", "yes", "no", "on", "off", "1", "0")
 Flag = Annotated[
     Annotated[bool, Tag(BOOL)]
     | Annotated[int, where(lambda value: value in (0, 1), "must be true or false"), Tag(NUMBER)]
-    | Annotated[str, where(lambda value: str(value).strip().lower() in FLAG_WORDS, "must be true or false"), Tag(TEXT)],
+    | Annotated[str, one_of(*FLAG_WORDS, expected="must be true or false"), Tag(TEXT)],
     by_kind("must be true or false"),
 ]
 """A switch of cloud-init, which also takes the words for it in quotes."""

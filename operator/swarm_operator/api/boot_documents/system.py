@@ -31,6 +31,8 @@ from swarm_operator.api.boot_documents.shape import (
     refused,
 )
 
+_Content = Annotated[Annotated[str, Tag(TEXT)] | Annotated[bytes, Tag(BYTES)], by_kind("must be a string")]
+"""YAML makes bytes of what is tagged as binary."""
 _ENCODINGS: Final = ("gz", "gzip", "gz+base64", "gzip+base64", "gz+b64", "gzip+b64", "b64", "base64", "text/plain")
 
 
@@ -45,7 +47,7 @@ class WriteFile(Part):
     """Module Write Files, an entry."""
 
     path: str
-    content: Annotated[Annotated[str, Tag(TEXT)] | Annotated[bytes, Tag(BYTES)], by_kind("must be a string")] | None = None
+    content: _Content | None = None
     source: FileSource | None = None
     owner: str | None = None
     # A number is not what the reference says, but cloud-init takes it, and YAML reads 0644 as the right one.
@@ -281,7 +283,7 @@ class RandomSeed(Part):
     """Module Seed Random."""
 
     file: str | None = None
-    data: Annotated[Annotated[str, Tag(TEXT)] | Annotated[bytes, Tag(BYTES)], by_kind("must be a string")] | None = None
+    data: _Content | None = None
     encoding: Annotated[str, one_of("raw", "base64", "b64", "gzip", "gz")] | None = None
     command: Annotated[list[Scalar], Tag(LIST)] | None = None
     command_required: Flag | None = None
