@@ -18,20 +18,16 @@ def _fixed(existence: str, what: str, field: str, unchanged: str) -> dict[str, s
     return cel(" || ".join(["!has(oldSelf.status)", *absent, unchanged]), f"`spec.{field}` must not change once {what}", fieldPath=f".spec.{field}")
 
 
-def _same(path: str) -> str:
-    """CEL: the optional field `spec.<path>` is as it was; its parents are there by default."""
-    new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
-    return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
+def _same(path: str, *optional: str) -> str:
+    """CEL: the optional field `spec.<path>` is as it was. Its parents are there by default, but for those in `optional`, the outer ones first."""
+    fields = (*optional, path)
+    new, old = (" && ".join(f"has({root}.spec.{field})" for field in fields) for root in ("self", "oldSelf"))
+    absent = " || ".join(f"!has(oldSelf.spec.{field})" for field in fields)
+    return f"({new} ? {old} && self.spec.{path} == oldSelf.spec.{path} : {absent})"
 
 
 def _managed_cidr(root: str) -> str:
     return f"(has({root}.spec.network.managed) ? {root}.spec.network.managed.cidr : '{DEFAULT_CIDR}')"
-
-
-def _same_router() -> str:
-    """CEL: `spec.network.managed.router` is as it was; `managed` need not be there."""
-    new, old = (f"{root}.spec.network.managed" for root in ("self", "oldSelf"))
-    return f"(has({new}) && has({new}.router) ? has({old}) && has({old}.router) && {new}.router == {old}.router : !(has({old}) && has({old}.router)))"
 
 
 _NETWORK = "the cluster has a network"
@@ -43,7 +39,7 @@ CLUSTER_RULES: Final = (
     _fixed("infrastructure.networkID", _NETWORK, "network.existing", _same("network.existing")),
     _fixed("infrastructure.networkID", _NETWORK, "network.managed.cidr", f"{_managed_cidr('self')} == {_managed_cidr('oldSelf')}"),
     _fixed("infrastructure.routerID", "the cluster has a router", "network.external", _same("network.external")),
-    _fixed("infrastructure.routerID", "the cluster has a router", "network.managed.router", _same_router()),
+    _fixed("infrastructure.routerID", "the cluster has a router", "network.managed.router", _same("network.managed.router", "network.managed")),
     _fixed("infrastructure.keyName", "the key pair is in use", "ssh.keyName", _same("ssh.keyName")),
     _fixed("infrastructure.keyName", "the key pair is in use", "ssh.user", "self.spec.ssh.user == oldSelf.spec.ssh.user"),
     _fixed("swarmID", _SWARM, "swarm.defaultAddrPools", "self.spec.swarm.defaultAddrPools == oldSelf.spec.swarm.defaultAddrPools"),
